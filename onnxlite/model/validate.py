@@ -1,0 +1,83 @@
+"""The structural rules of onnx's IR.md that everything after the loader relies on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from onnxlite.errors import InvalidGraph
+from onnxlite.model.ir import Function, Graph, Model, Node
+
+
+def validate_model(model: Model) -> None:
+    """Check names, definitions and imports.
+
+    Raises:
+        InvalidGraph: A value is defined twice or not at all, a node's domain is not imported, an input has no name, or
+            functions call each other in a circle.
+    """
+    _validate_graph(model.graph, frozenset(), f"graph '{model.graph.name}'", model)
+    for function in model.functions.values():
+        where = f"function '{function.domain}.{function.name}'"
+        _validate_nodes(function.nodes, set(function.inputs), where, model)
+        defined = set(function.inputs).union(*(node.outputs for node in function.nodes))
+        missing = [name for name in function.outputs if name not in defined]
+        if missing:
+            raise InvalidGraph(f"{where}: no node makes the output '{missing[0]}'")
+    _validate_calls(model)
+
+
+def _validate_graph(graph: Graph, outer: frozenset[str], where: str, model: Model) -> None:
+    names = [value.name for value in graph.inputs]
+    if "" in names or len(set(names)) < len(names):
+        raise InvalidGraph(f"{where}: an input has {'no name' if '' in names else 'the name of another'}: {names}")
+    defined = set(outer) | set(names) | set(graph.initializers)
+    _validate_nodes(graph.nodes, defined, where, model)
+    for output in graph.outputs:
+        if output.name not in defined:
+            raise InvalidGraph(f"{where}: no node makes the output '{output.name}'")
+
+
+def _validate_nodes(nodes: Iterable[Node], defined: set[str], where: str, model: Model) -> None:
+    """Check nodes in topological order, and add what they define to ``defined``."""
+    for node in nodes:
+        here = f"{where}, node '{node.label}' ({node.operator})"
+        if not node.op_type:
+            raise InvalidGraph(f"{where}: the node '{node.label}' has no operator")
+        called = (node.domain, node.op_type, node.overload) in model.functions
+        if node.opset < 1 and not called:
+            raise InvalidGraph(f"{here}: the model does not import the domain '{node.domain or 'ai.onnx'}'")
+        for name in node.inputs:
+            if name and name not in defined:
+                raise InvalidGraph(f"{here} reads '{name}', which is no input, initializer or output of a node before it")
+        for attribute, graph in node.graphs():
+            _validate_graph(graph, frozenset(defined), f"{here}, {attribute}", model)
+        for name in filter(None, node.outputs):
+            if name in defined:
+                raise InvalidGraph(f"{here} makes '{name}', which is defined already")
+            defined.add(name)
+
+
+def _validate_calls(model: Model) -> None:
+    """Functions may not call themselves, directly or through others."""
+    finished: set[tuple[str, str, str]] = set()
+
+    def visit(function: Function, path: tuple[tuple[str, str, str], ...]) -> None:
+        if function.key in path:
+            circle = " -> ".join(key[1] for key in (*path[path.index(function.key) :], function.key))
+            raise InvalidGraph(f"functions call each other in a circle: {circle}")
+        if function.key in finished:
+            return
+        for key in _calls(function.nodes):
+            if key in model.functions:
+                visit(model.functions[key], (*path, function.key))
+        finished.add(function.key)
+
+    for function in model.functions.values():
+        visit(function, ())
+
+
+def _calls(nodes: Iterable[Node]) -> Iterable[tuple[str, str, str]]:
+    for node in nodes:
+        yield node.domain, node.op_type, node.overload
+        for _, graph in node.graphs():
+            yield from _calls(graph.nodes)

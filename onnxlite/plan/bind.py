@@ -1,0 +1,198 @@
+"""From a graph to a plan: the one place where names become numbers and versions become functions."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from onnxlite.kernels.op import Kernel
+from onnxlite.model.ir import Graph, Node
+from onnxlite.model.order import captures, reads
+from onnxlite.plan.body import Body
+from onnxlite.plan.infer import Types, infer_types
+from onnxlite.plan.place import place, required_kernel
+from onnxlite.plan.plan import ABSENT, DISCARDED, FIRST, Call, Plan, Step
+from onnxlite.providers import Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What binding needs besides the graph.
+
+    Args:
+        providers: In the user's order of preference.
+        seeds: Where random operators without a seed of their own get one.
+        wrap: Put around the call of every step, for hooks (trace, debug, profile); None costs a run nothing.
+    """
+
+    providers: Sequence[Provider]
+    seeds: np.random.SeedSequence = field(default_factory=np.random.SeedSequence)
+    wrap: Callable[[Node, Call], Call] | None = None
+
+
+def bind(graph: Graph, outputs: Sequence[str], binding: Binding, outer: Types | None = None) -> Plan:
+    """The plan that computes the named values of a graph; nodes that none of them needs are left out.
+
+    Raises:
+        NotImplemented: A needed operator has no kernel.
+        InvalidGraph: A needed node does not fit its operator.
+    """
+    types = infer_types(graph, outer or {})
+    nodes = needed_nodes(graph, outputs)
+    slots = _Slots()
+    inputs = tuple(slots.define(value.name) for value in graph.inputs)
+    captured = tuple(slots.define(name) for name in captures(graph))
+    constants = {slots.define(name): array for name, array in graph.initializers.items() if name not in slots.numbers}
+    keep = set(constants)
+    steps = [_step(node, slots, types, binding) for node in nodes]
+    results = tuple(slots.numbers[name] for name in outputs)
+    keep.update(results, (ABSENT, DISCARDED))
+    template: list[Any] = [None] * len(slots.names)
+    for slot, array in constants.items():
+        template[slot] = array
+    return Plan(
+        name=graph.name,
+        steps=tuple(_with_frees(steps, keep)),
+        template=template,
+        inputs=inputs,
+        captured=captured,
+        outputs=results,
+        names=tuple(slots.names),
+        output_types=tuple(types.get(name) for name in outputs),
+    )
+
+
+def needed_nodes(graph: Graph, outputs: Sequence[str]) -> list[Node]:
+    """The nodes on a path to the named values, in topological order."""
+    needed = set(outputs)
+    kept: list[Node] = []
+    for node in reversed(graph.nodes):
+        if not needed.isdisjoint(filter(None, node.outputs)):
+            kept.append(node)
+            needed.update(reads(node))
+    kept.reverse()
+    return kept
+
+
+class _Slots:
+    """The numbers of the names of one graph."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = ["", ""]
+        self.numbers: dict[str, int] = {"": ABSENT}
+
+    def define(self, name: str) -> int:
+        number = self.numbers[name] = len(self.names)
+        self.names.append(name)
+        return number
+
+
+def _step(node: Node, slots: _Slots, types: Types, binding: Binding) -> Step:
+    placement = place(node, [types.get(name) for name in node.inputs], binding.providers)
+    kernel = required_kernel(placement)
+    names = list(node.inputs)
+    bodies: list[tuple[str, Plan]] = []
+    body_inputs: dict[str, tuple[Plan, tuple[int, ...]]] = {}
+    for attribute, graph in node.graphs():
+        plan = bind(graph, [value.name for value in graph.outputs], binding, types)
+        taken = captures(graph)
+        body_inputs[attribute] = plan, tuple(range(len(names), len(names) + len(taken)))
+        names.extend(taken)
+        bodies.append((attribute, plan))
+    outputs = tuple(slots.define(name) if name else DISCARDED for name in node.outputs)
+    call = _single(_bound(node, kernel, types, binding, body_inputs), len(outputs))
+    return Step(
+        node=node,
+        call=binding.wrap(node, call) if binding.wrap else call,
+        inputs=tuple(slots.numbers[name] for name in names),
+        outputs=outputs[0] if len(outputs) == 1 else outputs,
+        free=(),
+        kernel=kernel,
+        provider=placement.provider or "",
+        bodies=tuple(bodies),
+    )
+
+
+def _bound(
+    node: Node,
+    kernel: Kernel,
+    types: Types,
+    binding: Binding,
+    bodies: Mapping[str, tuple[Plan, tuple[int, ...]]],
+) -> Call:
+    """The kernel's function with the node's attributes, and with what the binder provides."""
+    given = {name: value for name, value in node.attributes.items() if name not in bodies}
+    if "rng" in kernel.provided:
+        given["rng"] = _generator(given.pop("seed", None), binding.seeds)
+    if "output_count" in kernel.provided:
+        given["output_count"] = _output_count(node)
+    if "output_types" in kernel.provided:
+        given["output_types"] = tuple(getattr(types.get(name), "dtype", None) for name in node.outputs)
+    function = functools.partial(kernel.function, **given) if given else kernel.function
+    return _with_bodies(function, bodies, len(node.inputs)) if bodies else function
+
+
+def _with_bodies(function: Call, bodies: Mapping[str, tuple[Plan, tuple[int, ...]]], input_count: int) -> Call:
+    """A call whose arguments after the inputs are what the bodies capture."""
+
+    def call(*arguments: Any) -> Any:
+        graphs = {
+            name: Body(plan, [arguments[index] for index in captured]) for name, (plan, captured) in bodies.items()
+        }
+        return function(*arguments[:input_count], **graphs)
+
+    return call
+
+
+def _generator(seed: float | None, seeds: np.random.SeedSequence) -> np.random.Generator:
+    """A generator for one node: its attribute ``seed`` (a float) decides, or else the session's seed."""
+    if seed is None:
+        return np.random.default_rng(seeds.spawn(1)[0])
+    return np.random.default_rng(int(np.float32(seed).view(np.uint32)))
+
+
+def _output_count(node: Node) -> int:
+    return max((index + 1 for index, name in enumerate(node.outputs) if name), default=0)
+
+
+def _single(function: Call, count: int) -> Call:
+    """The function's results as the loop stores them: one value, or exactly ``count`` of them; scalars become arrays."""
+    if count == 1:
+
+        def one(*arguments: Any) -> Any:
+            result = function(*arguments)
+            if result.__class__ is np.ndarray:
+                return result
+            return _value(result[0] if isinstance(result, tuple) else result)
+
+        return one
+
+    def several(*arguments: Any) -> tuple[Any, ...]:
+        results = function(*arguments)
+        if not isinstance(results, tuple):
+            results = (results,)
+        values = [_value(result) for result in results[:count]]
+        return (*values, *(None for _ in range(count - len(values))))
+
+    return several
+
+
+def _value(result: Any) -> Any:
+    return np.asarray(result) if isinstance(result, np.generic) else result
+
+
+def _with_frees(steps: Sequence[Step], keep: set[int]) -> list[Step]:
+    """The steps with the slots that each is the last to use."""
+    seen = set(keep)
+    freed: list[Step] = []
+    for step in reversed(steps):
+        outputs = (step.outputs,) if isinstance(step.outputs, int) else step.outputs
+        last = tuple(dict.fromkeys(slot for slot in (*step.inputs, *outputs) if slot not in seen))
+        seen.update(last)
+        freed.append(replace(step, free=last))
+    freed.reverse()
+    return freed

@@ -1,0 +1,123 @@
+"""The plan: a flat list of bound calls over numbered slots, and the loop that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from onnxlite.errors import OnnxliteError, RuntimeException
+from onnxlite.kernels.op import Kernel
+from onnxlite.model.ir import Node
+from onnxlite.model.types import ValueType, type_of
+
+#: A kernel with its attributes bound: takes the values of the input slots, returns the value of the output slot, or a
+#: tuple of values for a step with several.
+Call: TypeAlias = Callable[..., Any]
+
+#: The slot that is always None: an input that is left out.
+ABSENT = 0
+#: The slot that nobody reads: an output that is left out.
+DISCARDED = 1
+#: The first slot of a named value.
+FIRST = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One node, bound: what is called, the slots it reads and writes, and the slots whose values nobody needs after it.
+
+    ``outputs`` is an int where the node has one output, so that the loop stores the result without unpacking.
+    """
+
+    node: Node
+    call: Call
+    inputs: tuple[int, ...]
+    outputs: int | tuple[int, ...]
+    free: tuple[int, ...]
+    kernel: Kernel
+    provider: str
+    bodies: tuple[tuple[str, Plan], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """The steps of one graph.
+
+    ``template`` holds the constants in their slots and None elsewhere: a run starts from a copy of it.  ``inputs``,
+    ``captured`` and ``outputs`` are the slots of the graph's inputs, of what it takes from the graph around it, and of
+    its results.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    template: list[Any]
+    inputs: tuple[int, ...]
+    captured: tuple[int, ...]
+    outputs: tuple[int, ...]
+    names: tuple[str, ...]
+    output_types: tuple[ValueType | None, ...]
+
+    def __repr__(self) -> str:
+        return "\n".join(_lines(self))
+
+
+def execute(plan: Plan, inputs: Sequence[Any], captured: Sequence[Any] = ()) -> list[Any]:
+    """Run the steps and return the values of the output slots.
+
+    Raises:
+        RuntimeException: A kernel failed; the message names the node, its operator and its inputs.
+    """
+    values = plan.template.copy()
+    for slot, value in zip(plan.inputs, inputs, strict=True):
+        values[slot] = value
+    for slot, value in zip(plan.captured, captured, strict=True):
+        values[slot] = value
+    for step in plan.steps:
+        try:
+            result = step.call(*[values[slot] for slot in step.inputs])
+            outputs = step.outputs
+            if outputs.__class__ is int:
+                values[outputs] = result  # type: ignore[index]
+            else:
+                for slot, value in zip(outputs, result, strict=True):  # type: ignore[arg-type]
+                    values[slot] = value
+        except OnnxliteError as error:
+            error.add_note(f"in node '{step.node.label}' ({step.node.operator}) of graph '{plan.name}'")
+            raise
+        except Exception as error:
+            raise RuntimeException(_failure(step, values, error)) from error
+        for slot in step.free:
+            values[slot] = None
+    return [values[slot] for slot in plan.outputs]
+
+
+def _failure(step: Step, values: Sequence[Any], error: Exception) -> str:
+    node = step.node
+    inputs = ", ".join(
+        f"{name}: {type_of(values[slot])}" for name, slot in zip(node.inputs, step.inputs, strict=False) if name
+    )
+    reason = f"{error}" if isinstance(error, ValueError | IndexError) else f"{type(error).__name__}: {error}"
+    return (
+        f"node '{node.label}' ({node.operator}, opset {node.opset}) failed: {reason}\n"
+        f"  inputs: {inputs or 'none'}\n  kernel: {step.kernel.where} ({step.provider})"
+    )
+
+
+def _lines(plan: Plan, indent: str = "") -> Iterator[str]:
+    def slot(index: int) -> str:
+        return "_" if index < FIRST else f"%{index}"
+
+    named = ", ".join(f"%{index} = {plan.names[index]}" for index in plan.inputs)
+    yield f"{indent}plan {plan.name}({named}): {len(plan.steps)} steps, {len(plan.template)} slots"
+    for step in plan.steps:
+        outputs = (step.outputs,) if isinstance(step.outputs, int) else step.outputs
+        freed = f"   free {', '.join(map(slot, step.free))}" if step.free else ""
+        yield (
+            f"{indent}  {', '.join(map(slot, outputs))} = {step.node.operator}({', '.join(map(slot, step.inputs))})"
+            f"   # {step.provider}: {step.kernel.where}{freed}"
+        )
+        for attribute, body in step.bodies:
+            yield f"{indent}    {attribute}:"
+            yield from _lines(body, indent + "      ")
+    yield f"{indent}  return {', '.join(f'{slot(i)} = {plan.names[i]}' for i in plan.outputs)}"
