@@ -15,7 +15,7 @@ from onnxlite.model.order import captures, reads
 from onnxlite.plan.body import Body
 from onnxlite.plan.infer import Types, infer_types
 from onnxlite.plan.place import place, required_kernel
-from onnxlite.plan.plan import ABSENT, DISCARDED, FIRST, Call, Plan, Step
+from onnxlite.plan.plan import ABSENT, DISCARDED, Call, Plan, Step
 from onnxlite.providers import Provider
 
 
@@ -160,7 +160,7 @@ def _output_count(node: Node) -> int:
 
 
 def _single(function: Call, count: int) -> Call:
-    """The function's results as the loop stores them: one value, or exactly ``count`` of them; scalars become arrays."""
+    """The function's results as the loop stores them: one value or exactly ``count``; scalars become arrays."""
     if count == 1:
 
         def one(*arguments: Any) -> Any:

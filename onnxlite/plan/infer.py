@@ -52,9 +52,8 @@ def _output_types(node: Node, types: Types) -> Iterable[ValueType | None]:
     variables = _variables(schema, [types.get(name) for name in node.inputs])
     stated = _stated_type(node)
     single = {c.type_param_str: c.allowed_type_strs for c in schema.type_constraints}
-    return [
-        _output_type(formal.type_str, variables, single, stated) for formal in _formals(schema.outputs, len(node.outputs))
-    ]
+    formals = _formals(schema.outputs, len(node.outputs))
+    return [_output_type(formal.type_str, variables, single, stated) for formal in formals]
 
 
 def _output_type(

@@ -1,4 +1,4 @@
-"""The pass that replaces calls of functions by the functions' nodes: model-local ones, and operators without a kernel."""
+"""The pass that replaces calls of functions by their nodes: model-local ones, and operators without a kernel."""
 
 from __future__ import annotations
 

@@ -14,6 +14,9 @@ from onnxlite.model.specification import schema_of, version_of
 from onnxlite.model.types import ValueType
 from onnxlite.providers import Declined, Operator, Provider
 
+#: What a schema states as the number of parameters where the last one is variadic.
+_UNLIMITED = 2**31 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -56,14 +59,16 @@ def required_kernel(placement: Placement) -> Kernel:
         known = schema_of(node.domain, node.op_type, node.opset)
         hint = "" if known else "; if it is an operator of your own, register it with onnxlite.op"
         reasons = ", ".join(f"{name}: {reason}" for name, reason in placement.declined)
-        raise NotImplemented(f"node '{node.label}': {node.operator} (opset {node.opset}) is not implemented ({reasons}){hint}")
+        raise NotImplemented(
+            f"node '{node.label}': {node.operator} (opset {node.opset}) is not implemented ({reasons}){hint}"
+        )
     _check_attributes(node, kernel)
     _check_arity(node)
     return kernel
 
 
 def _check_attributes(node: Node, kernel: Kernel) -> None:
-    where = f"node '{node.label}' ({node.operator}, opset {node.opset})"
+    where = _where(node)
     accepted = set(kernel.attributes) | ({"seed"} if "rng" in kernel.provided else set())
     unknown = sorted(set(node.attributes) - accepted)
     if unknown:
@@ -79,7 +84,9 @@ def _check_attributes(node: Node, kernel: Kernel) -> None:
         declared = schema.attributes.get(name) if schema else None
         expected = _ATTRIBUTE_TYPES.get(declared.type.name) if declared else None
         if expected and not expected[1](value):
-            raise InvalidGraph(f"{where}: attribute '{name}' is {type(value).__name__} {value!r:.80}, expected {expected[0]}")
+            raise InvalidGraph(
+                f"{where}: attribute '{name}' is {type(value).__name__} {value!r:.80}, expected {expected[0]}"
+            )
 
 
 def _is_tuple_of(kind: type) -> Callable[[Any], bool]:
@@ -108,7 +115,10 @@ def _check_arity(node: Node) -> None:
         ("output", node.outputs, schema.min_output, schema.max_output),
     ):
         if not least <= len(names) <= most:
-            expected = f"{least}" if least == most else f"{least} to {most}" if most < 2**31 - 1 else f"{least} or more"
-            raise InvalidGraph(
-                f"node '{node.label}' ({node.operator}, opset {node.opset}) has {len(names)} {kind}s, expected {expected}"
-            )
+            limit = f"to {most}" if most < _UNLIMITED else "or more"
+            expected = f"{least}" if least == most else f"{least} {limit}"
+            raise InvalidGraph(f"{_where(node)} has {len(names)} {kind}s, expected {expected}")
+
+
+def _where(node: Node) -> str:
+    return f"node '{node.label}' ({node.operator}, opset {node.opset})"

@@ -78,7 +78,7 @@ def execute(plan: Plan, inputs: Sequence[Any], captured: Sequence[Any] = ()) -> 
             result = step.call(*[values[slot] for slot in step.inputs])
             outputs = step.outputs
             if outputs.__class__ is int:
-                values[outputs] = result  # type: ignore[index]
+                values[outputs] = result
             else:
                 for slot, value in zip(outputs, result, strict=True):  # type: ignore[arg-type]
                     values[slot] = value

@@ -1,0 +1,1 @@
+"""The subcommands of ``onnxlite``, one file each: ``add_arguments(parser)`` and ``main(options) -> exit status``."""
