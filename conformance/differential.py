@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from onnxlite.kernels.arrays import is_array
-from onnxlite.kernels.dtypes import NARROW_FLOATS, element_type
+from onnxlite.conformance.compare import compare
+from onnxlite.kernels.dtypes import element_type
 from onnxlite.kernels.numpy import REFERENCE
 
 #: The IR version that onnxruntime releases in use accept; newer ones are refused whatever the model holds.
@@ -87,28 +87,4 @@ def assert_same(actual: Any, expected: Any, rtol: float = 1e-5, atol: float = 1e
 
     NaN equals NaN; integers, booleans and strings must be equal; narrow floats are compared in float32.
     """
-    if isinstance(expected, list | tuple):
-        assert isinstance(actual, list | tuple), f"{where}: expected a sequence, got {type(actual).__name__}"
-        assert len(actual) == len(expected), f"{where}: expected {len(expected)} elements, got {len(actual)}"
-        for index, (a, e) in enumerate(zip(actual, expected, strict=True)):
-            assert_same(a, e, rtol, atol, f"{where}[{index}]")
-    elif isinstance(expected, dict):
-        assert isinstance(actual, dict), f"{where}: expected a map, got {type(actual).__name__}"
-        assert list(actual) == list(expected), f"{where}: keys differ"
-        assert_same(list(actual.values()), list(expected.values()), rtol, atol, f"{where}.values")
-    elif is_array(expected):
-        assert is_array(actual), f"{where}: expected a tensor, got {type(actual).__name__}"
-        _assert_same_array(np.asarray(actual), np.asarray(expected), rtol, atol, where)
-    else:
-        assert actual == expected, f"{where}: expected {expected!r}, got {actual!r}"
-
-
-def _assert_same_array(actual: Any, expected: Any, rtol: float, atol: float, where: str) -> None:
-    assert actual.dtype == expected.dtype, f"{where}: expected {expected.dtype}, got {actual.dtype}"
-    assert actual.shape == expected.shape, f"{where}: expected shape {expected.shape}, got {actual.shape}"
-    if expected.dtype in NARROW_FLOATS:
-        actual, expected = actual.astype(np.float32), expected.astype(np.float32)
-    if expected.dtype.kind in "fc":
-        np.testing.assert_allclose(actual, expected, rtol=rtol, atol=atol, equal_nan=True, err_msg=where)
-    else:
-        np.testing.assert_array_equal(actual, expected, err_msg=where)
+    compare(actual, expected, rtol, atol, where)
