@@ -10,7 +10,7 @@ from onnxlite.plan.plan import Plan, execute
 
 
 class Body:
-    """Calling it runs the subgraph: ``body(*inputs)`` returns the tuple of its outputs."""
+    """A bound subgraph: calling it runs it."""
 
     __slots__ = ("_captured", "_plan")
 
@@ -29,4 +29,5 @@ class Body:
         return len(self._plan.inputs)
 
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
+        """The outputs of the subgraph for these inputs."""
         return tuple(execute(self._plan, inputs, self._captured))
