@@ -7,6 +7,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+
 from onnxlite.kernels.arrays import Array, array_namespace
 from onnxlite.kernels.dtypes import ELEMENT_TYPES, NARROW_FLOATS
 

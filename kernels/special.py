@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+
 from onnxlite.kernels.arrays import Array, array_namespace
 
 #: erf(x) is 1 in double precision from here on.

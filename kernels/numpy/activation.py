@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
 from onnxlite.kernels import special
 from onnxlite.kernels.arrays import Array, array_namespace
 from onnxlite.kernels.numpy.broadcast import align, consuming

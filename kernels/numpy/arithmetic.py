@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 import numpy as np
+
 from onnxlite.kernels import special
 from onnxlite.kernels.arrays import Array, array_namespace, widen
 from onnxlite.kernels.casting import finite_range, is_float

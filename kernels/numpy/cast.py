@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from onnxlite.kernels import casting
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.dtypes import ELEMENT_TYPES, dtype_of, element_type

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from onnxlite.kernels.arrays import Array, array_namespace, widen
 from onnxlite.kernels.numpy.broadcast import consuming
 from onnxlite.kernels.numpy.table import op

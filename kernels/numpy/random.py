@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from onnxlite.kernels import casting
 from onnxlite.kernels.arrays import Array, array_namespace, widen
 from onnxlite.kernels.dtypes import dtype_of
