@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
 import time
@@ -34,7 +35,8 @@ class Worker:
     def start(self, case: Case, timeout: float) -> None:
         """Hand over a case, which must be done within ``timeout`` seconds."""
         self._case, self._deadline = case, time.monotonic() + timeout
-        self.connection.send(case)
+        with contextlib.suppress(ConnectionError):  # the process is gone, which shows when the result is asked for
+            self.connection.send(case)
 
     def remaining(self) -> float:
         """Seconds until the case at hand is overdue."""
@@ -49,6 +51,7 @@ class Worker:
                 assert isinstance(result, Result)
                 return result
             self._process.kill()
+            self._process.join()
             return Result(self._case.name, Outcome.FAIL, f"no answer within {timeout:g} seconds")
         except (EOFError, ConnectionError):
             self._process.join()
