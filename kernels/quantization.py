@@ -6,6 +6,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+
 from onnxlite.kernels.arrays import Array, array_namespace
 from onnxlite.kernels.axes import normalize_axis
 from onnxlite.kernels.casting import cast, finite_range, is_float

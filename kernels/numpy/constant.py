@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+
 from onnxlite.kernels.arrays import Array, array_namespace
 from onnxlite.kernels.dtypes import NARROW_FLOATS, dtype_of
 from onnxlite.kernels.numpy.table import op

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from onnxlite.kernels.arrays import Array, array_namespace
 from onnxlite.kernels.axes import normalize_axis
-from onnxlite.kernels.numpy.joining import blank
+from onnxlite.kernels.numpy.joining import blanks
 from onnxlite.kernels.numpy.table import op
 
 
@@ -144,7 +145,7 @@ def trilu(x: Array, k: Array | None = None, *, upper: int = 1) -> Array:
     diagonal = 0 if k is None else int(k.reshape(-1)[0])
     offset = xp.arange(x.shape[-1]) - xp.arange(x.shape[-2])[:, None]
     kept = offset >= diagonal if upper else offset <= diagonal
-    return xp.where(kept, x, xp.full((), blank(x.dtype), dtype=x.dtype))
+    return xp.where(kept, x, blanks(xp, (), x.dtype))
 
 
 @op("ReverseSequence", since=10)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
 from onnxlite.kernels.arrays import Array, array_namespace
 from onnxlite.kernels.axes import normalize_axes, normalize_axis
 from onnxlite.kernels.numpy.table import op
@@ -176,7 +177,7 @@ def padded(data: Array, widths: Sequence[tuple[int, int]], mode: str = "constant
     if any(before + dim + after < 0 for dim, (before, after) in zip(data.shape, widths, strict=True)):
         raise ValueError(f"expected pads that leave no dimension of {data.shape} negative, got {list(widths)}")
     if mode == "constant":
-        return _padded_constant(data, widths, blank(data.dtype) if value is None else value)
+        return _padded_constant(data, widths, value)
     if mode not in _SOURCES:
         raise ValueError(f"expected mode constant, reflect, edge or wrap, got {mode!r}")
     for axis, (before, after) in enumerate(widths):
@@ -185,15 +186,16 @@ def padded(data: Array, widths: Sequence[tuple[int, int]], mode: str = "constant
     return data
 
 
-def blank(dtype: np.dtype[Any]) -> Any:
-    """What an element type holds where nothing was written: zero, False or the empty string."""
-    return "" if dtype == np.object_ else 0
+def blanks(xp: Any, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
+    """A tensor into which nothing was written: zeros, False or empty strings (in float8e8m0, its least value)."""
+    return xp.full(shape, "", dtype=dtype) if dtype == np.object_ else xp.zeros(shape, dtype=dtype)
 
 
 def _padded_constant(data: Array, widths: Sequence[tuple[int, int]], value: Any) -> Array:
-    """A tensor full of ``value``, with what is kept of the data written into it."""
+    """A tensor full of ``value`` or else blank, with what is kept of the data written into it."""
+    xp = array_namespace(data)
     dims = [before + dim + after for dim, (before, after) in zip(data.shape, widths, strict=True)]
-    result = array_namespace(data).full(dims, value, dtype=data.dtype)
+    result = blanks(xp, dims, data.dtype) if value is None else xp.full(dims, value, dtype=data.dtype)
     kept, place = [], []
     for dim, (before, after) in zip(data.shape, widths, strict=True):
         first, last = max(0, -before), min(dim, dim + after)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from onnxlite.kernels.arrays import Array, array_namespace, widen
 from onnxlite.kernels.casting import is_float
 from onnxlite.kernels.dtypes import dtype_of, element_type

@@ -8,6 +8,7 @@ import operator
 from typing import Any
 
 import numpy as np
+
 from onnxlite.kernels.arrays import Array, array_namespace
 from onnxlite.kernels.axes import normalize_axis
 from onnxlite.kernels.numpy.indexing import mesh_with, tuples_into

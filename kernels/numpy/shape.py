@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+
 from onnxlite.kernels.arrays import Array, array_namespace
 from onnxlite.kernels.axes import normalize_axes, normalize_axis
 from onnxlite.kernels.numpy.joining import padded
