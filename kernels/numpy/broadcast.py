@@ -27,14 +27,15 @@ def limited(function: Kernel) -> Kernel:
 
 
 def align(a: Array, b: Array, axis: int | None = None) -> Array:
-    """``b`` in a shape that broadcasts to ``a``: its dimensions are those of ``a`` that start at ``axis``.
+    """``b`` in a shape that broadcasts to ``a``: its dimensions are those of ``a`` that start at ``axis``, or 1.
 
     A single element fits everywhere; without an axis, ``b`` is matched with the last dimensions of ``a``.
     """
     if b.size == 1:
         return b.reshape(())
     first = a.ndim - b.ndim if axis is None else axis + a.ndim * (axis < 0)
-    if first < 0 or a.shape[first : first + b.ndim] != b.shape:
+    aligned = a.shape[max(first, 0) : first + b.ndim]
+    if first < 0 or len(aligned) != b.ndim or any(n not in (1, m) for n, m in zip(b.shape, aligned, strict=True)):
         place = "the last dimensions" if axis is None else f"the dimensions from axis {axis}"
         raise ValueError(f"the second operand must have one element or {place} of the first {a.shape}, got {b.shape}")
     return b.reshape(b.shape + (1,) * (a.ndim - first - b.ndim))

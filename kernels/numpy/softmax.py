@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from onnxlite.kernels.arrays import Array, array_namespace
+from onnxlite.kernels.arrays import Array, array_namespace, widen
 from onnxlite.kernels.axes import normalize_axis
 from onnxlite.kernels.numpy.table import op
 
 
-@op("Softmax", since=13, widen=True)
+@op("Softmax", since=13)
 def softmax(x: Array, *, axis: int = -1) -> Array:
-    """``exp(x) / sum(exp(x))`` along one axis (ONNX Softmax-13)."""
+    """``exp(x) / sum(exp(x))`` along one axis; each step is rounded to the type, as in the body of ONNX Softmax-13."""
     xp = array_namespace(x)
     exponentials = xp.exp(_below_maximum(x, axis))
-    return exponentials / xp.sum(exponentials, axis=axis, keepdims=True)
+    # The sum alone is taken in float32: adding narrow floats one by one would stop growing after a few hundred.
+    total = xp.sum(widen(exponentials), axis=axis, keepdims=True).astype(x.dtype)
+    return exponentials / total
 
 
 @op("LogSoftmax", since=13, widen=True)

@@ -149,10 +149,16 @@ def _with_bodies(function: Call, bodies: Mapping[str, tuple[Plan, tuple[int, ...
 
 
 def _generator(seed: float | None, seeds: np.random.SeedSequence) -> np.random.Generator:
-    """A generator for one node: its attribute ``seed`` (a float) decides, or else the session's seed."""
+    """A generator for one node: its attribute ``seed`` decides, or else the session's seed.
+
+    An explicit seed gives the numbers of ``numpy.random.seed``, which the specification's own examples are made with.
+    """
     if seed is None:
         return np.random.default_rng(seeds.spawn(1)[0])
-    return np.random.default_rng(int(np.float32(seed).view(np.uint32)))
+    bits = np.random.MT19937()
+    whole = int(seed) if float(seed).is_integer() else int(np.float32(seed).view(np.uint32))
+    bits._legacy_seeding(whole % 2**32)
+    return np.random.Generator(bits)
 
 
 def _output_count(node: Node) -> int:

@@ -161,6 +161,8 @@ def test_version_1_accepts_the_hint_about_consumed_inputs(op_type: str) -> None:
         ((1, 1), None, (1, 1, 1, 1)),
         ((5,), None, (1, 1, 1, 5)),
         ((4, 5), None, (1, 1, 4, 5)),
+        ((1, 5), None, (1, 1, 1, 5)),
+        ((3, 1), 1, (1, 3, 1, 1)),
         ((3, 4), 1, (1, 3, 4, 1)),
         ((2,), 0, (2, 1, 1, 1)),
         ((4,), -2, (1, 1, 4, 1)),
@@ -184,7 +186,7 @@ def test_limited_broadcast_aligns_the_second_operand(
     [
         ((5,), {}),
         ((4,), {"broadcast": 1}),
-        ((1, 5), {"broadcast": 1}),
+        ((2, 5), {"broadcast": 1}),
         ((3, 4), {"broadcast": 1, "axis": 2}),
         ((2, 2, 3, 4, 5), {"broadcast": 1}),
         ((5,), {"broadcast": 1, "axis": -7}),
