@@ -21,7 +21,7 @@ from onnxlite.kernels.geometry import (
 from onnxlite.kernels.numpy.table import op
 
 #: Elements of the column matrix that are made at a time: few enough to stay in a processor's cache.
-_BLOCK = 1 << 20
+_BLOCK = 1 << 18
 
 
 @op("Conv", widen=True)

@@ -84,15 +84,12 @@ def _borders(length: int, align_corners: int) -> tuple[float, float]:
 
 
 def _padded_position(point: Array, length: int, padding_mode: str, align_corners: int) -> Array:
-    """Positions outside the borders moved inside, or for zeros to where no element is near."""
+    """Positions mirrored into the image, or moved no farther from it than where nothing of it is near."""
     xp = array_namespace(point)
-    low, high = _borders(length, align_corners)
-    if padding_mode == "zeros":
+    if padding_mode != "reflection":
         return xp.clip(point, -4, length + 3)
-    outside = (point < low) | (point > high)
-    if padding_mode == "border":
-        return xp.where(outside, xp.clip(point, 0, length - 1), point)
-    return xp.where(outside, _reflected(point, low, high), point)
+    low, high = _borders(length, align_corners)
+    return xp.where((point < low) | (point > high), _reflected(point, low, high), point)
 
 
 def _reflected(point: Array, low: float, high: float) -> Array:
@@ -215,7 +212,10 @@ def affine_grid(theta: Array, size: Array, *, align_corners: int = 0) -> Array:
 
 
 def _even_grid(length: int, align_corners: int) -> np.ndarray[Any, Any]:
-    """``length`` positions from -1 to 1: the corners' centres if ``align_corners``, else inside their outer edges."""
-    if not align_corners:
-        return (2 * np.arange(length) + 1) / max(length, 1) - 1
-    return np.linspace(-1, 1, length) if length > 1 else np.zeros(length)
+    """``length`` positions from -1 to 1: the corners' centres if ``align_corners``, else inside their outer edges.
+
+    A single position is the middle, 0.
+    """
+    if align_corners and length > 1:
+        return np.linspace(-1, 1, length)
+    return (2 * np.arange(length) + 1) / max(length, 1) - 1
