@@ -56,7 +56,7 @@ def ratio(x: Array, scale: Array, precision: Any = None) -> Array:
         dtype = x.dtype if is_float(x.dtype) else np.dtype(np.float32)
     if not is_float(dtype):
         dtype = np.dtype(np.float64)
-    return x.astype(dtype) / scale.astype(dtype)
+    return x.astype(dtype, copy=False) / scale.astype(dtype, copy=False)
 
 
 def saturated(scaled: Array, zero_point: Array | None, dtype: Any, *, saturate: bool = True) -> Array:
@@ -75,7 +75,7 @@ def saturated(scaled: Array, zero_point: Array | None, dtype: Any, *, saturate: 
     moved = xp.rint(scaled)
     if zero_point is not None:
         moved = moved + zero_point.astype(scaled.dtype)
-    return xp.fmin(xp.fmax(moved, lowest), highest).astype(dtype)
+    return xp.clip(xp.fmax(moved, lowest), None, highest).astype(dtype)
 
 
 def dequantized(x: Array, scale: Array, zero_point: Array | None, dtype: Any) -> Array:

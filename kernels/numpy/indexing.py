@@ -176,8 +176,8 @@ def unique(x: Array, *, axis: int | None = None, sorted: int = 1) -> tuple[Array
     axis = normalize_axis(axis, x.ndim)
     first, inverse, counts = _classified(x, axis)
     if not sorted:
-        order = first.argsort(kind="stable")
-        first, inverse, counts = first[order], order.argsort(kind="stable")[inverse], counts[order]
+        order = first.argsort()
+        first, inverse, counts = first[order], order.argsort()[inverse], counts[order]
     return x.take(first, axis=axis), *(result.astype(np.int64, copy=False) for result in (first, inverse, counts))
 
 

@@ -174,16 +174,24 @@ def padded(data: Array, widths: Sequence[tuple[int, int]], mode: str = "constant
         mode: One of Pad's modes.
         value: What ``constant`` fills with; None means zero, False or the empty string.
     """
-    if any(before + dim + after < 0 for dim, (before, after) in zip(data.shape, widths, strict=True)):
+    dims = [before + dim + after for dim, (before, after) in zip(data.shape, widths, strict=True)]
+    if min(dims, default=0) < 0:
         raise ValueError(f"expected pads that leave no dimension of {data.shape} negative, got {list(widths)}")
-    if mode == "constant":
-        return _padded_constant(data, widths, value)
-    if mode not in _SOURCES:
+    if mode != "constant" and mode not in _SOURCES:
         raise ValueError(f"expected mode constant, reflect, edge or wrap, got {mode!r}")
-    for axis, (before, after) in enumerate(widths):
-        if before or after:
-            data = _extended(data, axis, before, after, mode)
-    return data
+    xp = array_namespace(data)
+    blank = value is None or mode != "constant"
+    result = blanks(xp, dims, data.dtype) if blank else xp.full(dims, value, dtype=data.dtype)
+    kept, place = [], []
+    for dim, (before, after) in zip(data.shape, widths, strict=True):
+        first, last = max(0, -before), min(dim, dim + after)
+        kept.append(slice(first, max(first, last)))
+        place.append(slice(first + before, max(first, last) + before))
+    result[tuple(place)] = data[tuple(kept)]
+    if mode != "constant" and result.size:
+        for axis, inner in enumerate(place):
+            _extend(result, axis, inner.start, inner.stop, mode)
+    return result
 
 
 def blanks(xp: Any, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
@@ -191,29 +199,18 @@ def blanks(xp: Any, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
     return xp.full(shape, "", dtype=dtype) if dtype == np.object_ else xp.zeros(shape, dtype=dtype)
 
 
-def _padded_constant(data: Array, widths: Sequence[tuple[int, int]], value: Any) -> Array:
-    """A tensor full of ``value`` or else blank, with what is kept of the data written into it."""
-    xp = array_namespace(data)
-    dims = [before + dim + after for dim, (before, after) in zip(data.shape, widths, strict=True)]
-    result = blanks(xp, dims, data.dtype) if value is None else xp.full(dims, value, dtype=data.dtype)
-    kept, place = [], []
-    for dim, (before, after) in zip(data.shape, widths, strict=True):
-        first, last = max(0, -before), min(dim, dim + after)
-        kept.append(slice(first, max(first, last)))
-        place.append(slice(first + before, max(first, last) + before))
-    result[tuple(place)] = data[tuple(kept)]
-    return result
+def _extend(result: Array, axis: int, start: int, stop: int, mode: str) -> None:
+    """Fill a tensor in place outside ``start .. stop-1`` of an axis with what the mode finds inside.
 
-
-def _extended(data: Array, axis: int, before: int, after: int, mode: str) -> Array:
-    """Pad on one axis, in a mode that reads the data: every new position names the element it copies."""
-    xp = array_namespace(data)
-    dim = data.shape[axis]
-    first, last = max(0, -before), min(dim, dim + after)
-    if first >= last and before + dim + after > 0:
-        raise ValueError(f"expected elements to {mode} on axis {axis}, got pads {before, after} for shape {data.shape}")
-    positions = xp.arange(-before - first, dim + after - first)
-    return data.take(first + _SOURCES[mode](xp, positions, max(last - first, 1)), axis=axis)
+    Axis after axis this fills the corners too: what a later axis copies has been filled by the earlier ones.
+    """
+    xp = array_namespace(result)
+    if start >= stop:
+        raise ValueError(f"expected elements to {mode} on axis {axis}, got pads that leave none of them")
+    for first, last in ((0, start), (stop, result.shape[axis])):
+        if first < last:
+            sources = start + _SOURCES[mode](xp, xp.arange(first, last) - start, stop - start)
+            result[(slice(None),) * axis + (slice(first, last),)] = result.take(sources, axis=axis)
 
 
 def _reflected(xp: Any, positions: Array, length: int) -> Array:

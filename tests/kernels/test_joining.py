@@ -202,6 +202,7 @@ def test_pad_of_nothing():
     agree("Pad", [np.zeros((0, 2), np.float32), ints(1, 0, 1, 0)], 13)
     scalar = kernel_outputs("Pad", 13, np.array(2.0, np.float32), ints())[0]
     assert_same(scalar, np.array(2.0, np.float32))
+    assert kernel_outputs("Pad", 19, np.zeros((0, 0)), ints(1, 0, 1, 0), mode="wrap")[0].shape == (2, 0)
     with pytest.raises(ValueError, match="expected elements to edge on axis 0"):
         kernel_outputs("Pad", 13, np.zeros((0, 2), np.float32), ints(1, 0, 1, 0), mode="edge")
 
