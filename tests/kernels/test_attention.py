@@ -17,6 +17,12 @@ quick = settings(max_examples=25, deadline=None, derandomize=True)
 random = np.random.default_rng(7)
 
 
+@pytest.fixture(autouse=True)
+def same_numbers_in_any_order() -> None:
+    global random
+    random = np.random.default_rng(7)
+
+
 def normal(*shape: int, dtype: Any = np.float32) -> np.ndarray:
     return random.standard_normal(shape).astype(dtype)
 
