@@ -9,6 +9,7 @@ import numpy as np
 
 from onnxlite.kernels.arrays import Array, array_namespace
 from onnxlite.kernels.numpy.identity_cache import remembered
+from onnxlite.kernels.numpy.lookup import finder
 from onnxlite.kernels.numpy.ml_scores import ML
 from onnxlite.kernels.numpy.table import op
 
@@ -98,7 +99,7 @@ def one_hot_encoder(
     """A 1 at the category of each element along a new last axis; numbers are cut to integers (OneHotEncoder-1)."""
     categories = _array(cats_strings if x.dtype == object else cats_int64s, x.dtype == object)
     values = x if x.dtype == object else x.astype(np.int64)
-    position = _finder(categories, "first")(values)
+    position = finder(categories, "first")(values)
     if not zeros and np.any(position < 0):
         raise ValueError(f"expected elements of the {len(categories)} categories, got {values[position < 0][0]!r}")
     return (position[..., None] == np.arange(len(categories))).astype(np.float32)
@@ -171,7 +172,7 @@ def label_encoder_1(
     """Strings as their positions in ``classes_strings``, or positions as strings (ai.onnx.ml LabelEncoder-1)."""
     strings = _array(classes_strings, True)
     if x.dtype == object:
-        position = _finder(strings, "first")(x)
+        position = finder(strings, "first")(x)
         return np.where(position < 0, default_int64, position)
     known = (x >= 0) & (x < len(strings))
     return np.append(strings, default_string)[np.where(known, x, len(strings)), ...]
@@ -218,29 +219,7 @@ def _looked_up(x: Array, keys: Array, values: Array, default: Any, preferred: st
     if len(keys) != len(values):
         raise ValueError(f"expected as many keys as values, got {len(keys)} and {len(values)}")
     fallback = np.array([default], dtype=values.dtype)
-    return np.concatenate([values, fallback])[_finder(keys, preferred)(x), ...]
-
-
-@remembered
-def _finder(keys: Array, preferred: str) -> Callable[[Array], Array]:
-    """A function that finds where each element stands among the keys, first or last; -1 if it does not."""
-    strings = keys.dtype == object
-    position = np.arange(len(keys)) if preferred == "first" else np.arange(len(keys))[::-1]
-    place = dict(zip(keys[position[::-1]], position[::-1].tolist(), strict=True)) if strings else {}
-    distinct, first = (keys, position) if strings else np.unique(keys[position], return_index=True)
-
-    def find(x: Array) -> Array:
-        if (x.dtype == object) != strings:
-            raise ValueError(f"expected elements of the type of the keys, {keys.dtype}, got {x.dtype}")
-        if strings:
-            return np.array([place.get(element, -1) for element in x.ravel()], dtype=np.int64).reshape(x.shape)
-        if not len(keys):
-            return np.full(x.shape, -1)
-        near = np.minimum(np.searchsorted(distinct, x), len(distinct) - 1)
-        same = (distinct[near] == x) | ((distinct[near] != distinct[near]) & (x != x))
-        return np.where(same, position[first[near]], -1)
-
-    return find
+    return np.concatenate([values, fallback])[finder(keys, preferred)(x), ...]
 
 
 @op("ZipMap", domain=ML, host=True)
