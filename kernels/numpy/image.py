@@ -44,7 +44,21 @@ def _decoded(data: bytes, mode: str) -> Any:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"it has {image.width} x {image.height} pixels, more than {MAX_PIXELS}")
-            return image.convert(mode)
+            return _eight_bits(image).convert(mode)
     # What a decoder raises for bytes that it cannot read depends on the format, and is not documented.
     except Exception as error:
         raise ValueError(f"expected a readable image, got {len(data)} bytes that are none: {error}") from error
+
+
+def _eight_bits(image: Any) -> Any:
+    """The image with 8 bits per channel; of 16 bits the upper ones stay, where Pillow's conversion would cut off values."""
+    from PIL import Image
+
+    if image.mode == "F":
+        raise ValueError("its pixels are floats")
+    if not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image)
+    if values.size and not 0 <= values.min() <= values.max() <= 0xFFFF:
+        raise ValueError("its pixels have more than 16 bits")
+    return Image.fromarray((values >> 8).astype(np.uint8))

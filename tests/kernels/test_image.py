@@ -70,6 +70,19 @@ def test_every_mode_becomes_three_channels(mode: str) -> None:
     assert_same(decode(encoded(image, kind)), np.asarray(image.convert("RGB")))
 
 
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
+def test_images_of_16_bits_keep_their_upper_half(kind: str) -> None:
+    deep = np.linspace(0, 65535, 200).reshape(10, 20).astype(np.uint16)
+    y = decode(encoded(Image.fromarray(deep), kind), "Grayscale")
+    assert_same(y[:, :, 0], (deep >> 8).astype(np.uint8))
+
+
+@pytest.mark.parametrize("value", [np.float32(0.5), np.int32(70000)])
+def test_images_of_more_bits_are_errors(value: Any) -> None:
+    with pytest.raises(ValueError, match="its pixels"):
+        decode(encoded(Image.fromarray(np.full((4, 4), value)), "TIFF"))
+
+
 def test_unreadable_bytes_are_errors() -> None:
     png = encoded(Image.fromarray(pixels()), "PNG")
     jpeg = encoded(Image.fromarray(pixels()), "JPEG")
