@@ -51,7 +51,7 @@ def _decoded(data: bytes, mode: str) -> Any:
 
 
 def _eight_bits(image: Any) -> Any:
-    """The image with 8 bits per channel; of 16 bits the upper ones stay, where Pillow's conversion would cut off values."""
+    """The image with 8 bits per channel; of 16 the upper ones stay, where Pillow would clip the values."""
     from PIL import Image
 
     if image.mode == "F":
