@@ -22,7 +22,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from onnxlite.kernels.arrays import widened
@@ -40,7 +40,8 @@ PROVIDED = frozenset({"rng", "output_count", "output_types"})
 class Kernel:
     """One function that serves the versions ``since`` to ``until`` of one operator.
 
-    ``function`` is what is called; ``source`` is what its author wrote (they differ where the table wraps it).
+    ``function`` is what is called; ``source`` is what its author wrote (they differ where the table wraps it).  A
+    ``builder`` is not called with arrays, but with their shapes and types (see ``onnxlite.kernels.numba.spec``).
     """
 
     name: str
@@ -50,6 +51,7 @@ class Kernel:
     function: Callable[..., Any]
     source: Callable[..., Any]
     host: bool = False
+    builder: bool = False
     attributes: Mapping[str, Any] = field(default_factory=dict)
     provided: frozenset[str] = frozenset()
 
@@ -64,9 +66,10 @@ class Kernel:
 
 
 class KernelTable:
-    """The kernels of one family of devices, by operator."""
+    """The kernels of one family of devices, by operator; ``builders`` says that its functions are builders."""
 
-    def __init__(self) -> None:
+    def __init__(self, builders: bool = False) -> None:
+        self._builders = builders
         self._kernels: dict[tuple[str, str], list[Kernel]] = {}
 
     def op(
@@ -92,7 +95,7 @@ class KernelTable:
 
         def register(function: Function) -> Function:
             kernel = describe(function, name, domain, since=since, until=until, widen=widen, host=host)
-            self.add(kernel)
+            self.add(replace(kernel, builder=self._builders))
             return function
 
         return register
@@ -144,7 +147,7 @@ def describe(
     )
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
     # A family registers one function under many versions and names; its signature is read once.
     return inspect.signature(function)

@@ -1,10 +1,17 @@
-"""The compiled CPU kernels, by the table that their decorator writes to."""
+"""The compiled CPU kernels.
+
+Importing this package imports Numba and fills `COMPILED`, the table that the decorator `op` of this package writes to.
+The functions in it are builders: see `onnxlite.kernels.numba.spec`.
+"""
 
 from __future__ import annotations
 
-from onnxlite.kernels.op import KernelTable
+import importlib
+import pkgutil
 
-COMPILED = KernelTable()
-op = COMPILED.op
+from onnxlite.kernels.numba.table import COMPILED, op
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
 
 __all__ = ["COMPILED", "op"]

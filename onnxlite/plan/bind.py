@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.op import Kernel
 from onnxlite.model.ir import Graph, Node
 from onnxlite.model.order import captures, reads
@@ -27,15 +28,30 @@ class Binding:
         providers: In the user's order of preference.
         seeds: Where random operators without a seed of their own get one.
         wrap: Put around the call of every step, for hooks (trace, debug, profile); None costs a run nothing.
+        threads: How many threads compiled kernels may use.
     """
 
     providers: Sequence[Provider]
     seeds: np.random.SeedSequence = field(default_factory=np.random.SeedSequence)
     wrap: Callable[[Node, Call], Call] | None = None
+    threads: int = 1
 
 
-def bind(graph: Graph, outputs: Sequence[str], binding: Binding, outer: Types | None = None) -> Plan:
+def bind(
+    graph: Graph,
+    outputs: Sequence[str],
+    binding: Binding,
+    outer: Types | None = None,
+    outer_constants: Mapping[str, Array] | None = None,
+) -> Plan:
     """The plan that computes the named values of a graph; nodes that none of them needs are left out.
+
+    Args:
+        graph: The graph.
+        outputs: The names of the values.
+        binding: What binding needs besides.
+        outer: The types of the values of the graphs around it.
+        outer_constants: The initializers of the graphs around it: what the graph takes of them it holds itself.
 
     Raises:
         NotImplemented: A needed operator has no kernel.
@@ -45,16 +61,20 @@ def bind(graph: Graph, outputs: Sequence[str], binding: Binding, outer: Types | 
     nodes = needed_nodes(graph, outputs)
     slots = _Slots()
     inputs = tuple(slots.define(value.name) for value in graph.inputs)
-    captured = tuple(slots.define(name) for name in captures(graph))
-    constants = {slots.define(name): array for name, array in graph.initializers.items() if name not in slots.numbers}
+    known = outer_constants or {}
+    taken = captures(graph)
+    captured = tuple(slots.define(name) for name in taken if name not in known)
+    arrays = {name: known[name] for name in taken if name in known} | dict(graph.initializers)
+    constants = {slots.define(name): array for name, array in arrays.items() if name not in slots.numbers}
     keep = set(constants)
-    steps = [_step(node, slots, types, binding) for node in nodes]
+    scope = _Scope(slots, types, {**known, **arrays}, binding)
+    steps = [_step(node, scope) for node in nodes]
     results = tuple(slots.numbers[name] for name in outputs)
     keep.update(results, (ABSENT, DISCARDED))
     template: list[Any] = [None] * len(slots.names)
     for slot, array in constants.items():
         template[slot] = array
-    return Plan(
+    plan = Plan(
         name=graph.name,
         steps=tuple(_with_frees(steps, keep)),
         template=template,
@@ -64,6 +84,18 @@ def bind(graph: Graph, outputs: Sequence[str], binding: Binding, outer: Types | 
         names=tuple(slots.names),
         output_types=tuple(types.get(name) for name in outputs),
     )
+    return _with_programs(plan, binding)
+
+
+def _with_programs(plan: Plan, binding: Binding) -> Plan:
+    """The plan with a runner for its compiled kernels, if it has any and no hook wants to see every step."""
+    if binding.wrap is not None or not any(step.builder for step in plan.steps):
+        return plan
+    # Imported here: without compiled kernels, nobody pays for Numba.
+    from onnxlite.kernels.numba.threads import thread_pool
+    from onnxlite.plan.specialize import Programs
+
+    return replace(plan, programs=Programs(plan, thread_pool(binding.threads)))
 
 
 def needed_nodes(graph: Graph, outputs: Sequence[str]) -> list[Node]:
@@ -91,30 +123,54 @@ class _Slots:
         return number
 
 
-def _step(node: Node, slots: _Slots, types: Types, binding: Binding) -> Step:
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What the steps of one graph share: slots, types, and the initializers of this graph and those around it."""
+
+    slots: _Slots
+    types: Types
+    constants: Mapping[str, Array]
+    binding: Binding
+
+
+def _step(node: Node, scope: _Scope) -> Step:
+    binding, types = scope.binding, scope.types
     placement = place(node, [types.get(name) for name in node.inputs], binding.providers)
     kernel = required_kernel(placement)
     names = list(node.inputs)
-    bodies: list[tuple[str, Plan]] = []
-    body_inputs: dict[str, tuple[Plan, tuple[int, ...]]] = {}
+    bodies: dict[str, Plan] = {}
+    captured: dict[str, tuple[int, ...]] = {}
     for attribute, graph in node.graphs():
-        plan = bind(graph, [value.name for value in graph.outputs], binding, types)
-        taken = captures(graph)
-        body_inputs[attribute] = plan, tuple(range(len(names), len(names) + len(taken)))
+        bodies[attribute] = bind(graph, [value.name for value in graph.outputs], binding, types, scope.constants)
+        taken = [name for name in captures(graph) if name not in scope.constants]
+        captured[attribute] = tuple(range(len(names), len(names) + len(taken)))
         names.extend(taken)
-        bodies.append((attribute, plan))
-    outputs = tuple(slots.define(name) if name else DISCARDED for name in node.outputs)
+    outputs = tuple(scope.slots.define(name) if name else DISCARDED for name in node.outputs)
+    body_inputs = {attribute: (plan, captured[attribute]) for attribute, plan in bodies.items()}
     call = _single(_bound(node, kernel, types, binding, body_inputs), len(outputs))
     return Step(
         node=node,
         call=binding.wrap(node, call) if binding.wrap else call,
-        inputs=tuple(slots.numbers[name] for name in names),
+        inputs=tuple(scope.slots.numbers[name] for name in names),
         outputs=outputs[0] if len(outputs) == 1 else outputs,
         free=(),
         kernel=kernel,
         provider=placement.provider or "",
-        bodies=tuple(bodies),
+        bodies=tuple(bodies.items()),
+        builder=_builder(node, placement.kernel),
     )
+
+
+def _builder(node: Node, kernel: Kernel | None) -> Callable[..., Any] | None:
+    """The compiled kernel with the node's attributes, if it knows them all."""
+    if kernel is None or not kernel.builder:
+        return None
+    given = {name: value for name, value in node.attributes.items() if not isinstance(value, Graph)}
+    if not set(given) <= set(kernel.attributes):
+        return None
+    if "output_count" in kernel.provided:
+        given["output_count"] = _output_count(node)
+    return functools.partial(kernel.function, **given)
 
 
 def _bound(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from onnxlite.model.types import ValueType
-from onnxlite.plan.plan import Plan, execute
+from onnxlite.plan.plan import Plan, run_plan
 
 
 class Body:
@@ -30,4 +30,4 @@ class Body:
 
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
         """The outputs of the subgraph for these inputs."""
-        return tuple(execute(self._plan, inputs, self._captured))
+        return tuple(run_plan(self._plan, inputs, self._captured))

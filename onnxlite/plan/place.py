@@ -20,41 +20,54 @@ _UNLIMITED = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The decision for one node: the kernel and its provider, and why the providers before it declined."""
+    """The decision for one node: the kernel and its provider, and why the providers before it declined.
+
+    Where the kernel is a builder, which may decline the shapes and types of a run, ``fallback`` is the kernel of a
+    later provider that serves the node then.
+    """
 
     node: Node
     version: int
     kernel: Kernel | None
     provider: str | None
     declined: tuple[tuple[str, str], ...] = ()
+    fallback: Kernel | None = None
 
     def __str__(self) -> str:
         chosen = f"{self.provider}: {self.kernel.where}" if self.kernel else "no kernel"
+        chosen += f" (for shapes that it declines: {self.fallback.where})" if self.fallback else ""
         reasons = "".join(f"; {name} declined: {reason}" for name, reason in self.declined)
         return f"{self.node.label} ({self.node.operator}-{self.version}) -> {chosen}{reasons}"
 
 
 def place(node: Node, types: Sequence[ValueType | None], providers: Sequence[Provider]) -> Placement:
-    """Ask the providers in order; the first one with a kernel gets the node."""
+    """Ask the providers in order: the first one with a kernel gets the node."""
     version = version_of(node.domain, node.op_type, node.opset)
     operator = Operator(node.domain, node.op_type, version, tuple(types), node.attributes, len(node.outputs))
     declined: list[tuple[str, str]] = []
+    builder: Kernel | None = None
+    name: str | None = None
     for provider in providers:
         answer = provider.choose(operator)
-        if not isinstance(answer, Declined):
-            return Placement(node, version, answer, provider.name, tuple(declined))
-        declined.append((provider.name, answer.reason))
+        if isinstance(answer, Declined):
+            declined += [(provider.name, answer.reason)] if builder is None else []
+        elif not answer.builder:
+            chosen = (answer, provider.name) if builder is None else (builder, name)
+            return Placement(node, version, *chosen, tuple(declined), fallback=answer if builder else None)
+        elif builder is None:
+            builder, name = answer, provider.name
     return Placement(node, version, None, None, tuple(declined))
 
 
 def required_kernel(placement: Placement) -> Kernel:
-    """The kernel of a placement, checked against the node.
+    """The kernel of a placement that is called with arrays, checked against the node.
 
     Raises:
         NotImplemented: No provider serves the operator.
         InvalidGraph: An attribute is unknown, missing or of the wrong type, or the number of inputs is wrong.
     """
-    node, kernel = placement.node, placement.kernel
+    node = placement.node
+    kernel = placement.fallback or placement.kernel
     if kernel is None:
         known = schema_of(node.domain, node.op_type, node.opset)
         hint = "" if known else "; if it is an operator of your own, register it with onnxlite.op"

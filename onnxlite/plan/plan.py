@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from onnxlite.errors import OnnxliteError, RuntimeException
 from onnxlite.kernels.op import Kernel
@@ -28,6 +28,8 @@ class Step:
     """One node, bound: what is called, the slots it reads and writes, and the slots whose values nobody needs after it.
 
     ``outputs`` is an int where the node has one output, so that the loop stores the result without unpacking.
+    ``builder`` is the compiled kernel with the node's attributes, where there is one: see
+    ``onnxlite.kernels.numba.spec``.
     """
 
     node: Node
@@ -38,6 +40,14 @@ class Step:
     kernel: Kernel
     provider: str
     bodies: tuple[tuple[str, Plan], ...] = ()
+    builder: Callable[..., Any] | None = None
+
+
+class ProgramRunner(Protocol):
+    """Runs a plan through programs that are specialised to the shapes of the inputs."""
+
+    def run(self, inputs: Sequence[Any], captured: Sequence[Any]) -> list[Any]:
+        """The plan's outputs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +56,7 @@ class Plan:
 
     ``template`` holds the constants in their slots and None elsewhere: a run starts from a copy of it.  ``inputs``,
     ``captured`` and ``outputs`` are the slots of the graph's inputs, of what it takes from the graph around it, and of
-    its results.
+    its results.  ``programs`` is there where steps have compiled kernels.
     """
 
     name: str
@@ -57,9 +67,15 @@ class Plan:
     outputs: tuple[int, ...]
     names: tuple[str, ...]
     output_types: tuple[ValueType | None, ...]
+    programs: ProgramRunner | None = None
 
     def __repr__(self) -> str:
         return "\n".join(_lines(self))
+
+
+def run_plan(plan: Plan, inputs: Sequence[Any], captured: Sequence[Any] = ()) -> list[Any]:
+    """The values of the output slots, by the fastest way that the plan has."""
+    return execute(plan, inputs, captured) if plan.programs is None else plan.programs.run(inputs, captured)
 
 
 def execute(plan: Plan, inputs: Sequence[Any], captured: Sequence[Any] = ()) -> list[Any]:
@@ -74,31 +90,44 @@ def execute(plan: Plan, inputs: Sequence[Any], captured: Sequence[Any] = ()) -> 
     for slot, value in zip(plan.captured, captured, strict=True):
         values[slot] = value
     for step in plan.steps:
+        arguments = [values[slot] for slot in step.inputs]
         try:
-            result = step.call(*[values[slot] for slot in step.inputs])
-            outputs = step.outputs
-            if outputs.__class__ is int:
-                values[outputs] = result
-            else:
-                for slot, value in zip(outputs, result, strict=True):  # type: ignore[arg-type]
-                    values[slot] = value
-        except OnnxliteError as error:
-            error.add_note(f"in node '{step.node.label}' ({step.node.operator}) of graph '{plan.name}'")
-            raise
+            result = step.call(*arguments)
         except Exception as error:
-            raise RuntimeException(_failure(step, values, error)) from error
+            raise _located(error, step, arguments) from error
+        outputs = step.outputs
+        if outputs.__class__ is int:
+            values[outputs] = result
+        else:
+            for slot, value in zip(outputs, result, strict=True):  # type: ignore[arg-type]
+                values[slot] = value
         for slot in step.free:
             values[slot] = None
     return [values[slot] for slot in plan.outputs]
 
 
-def _failure(step: Step, values: Sequence[Any], error: Exception) -> str:
+def call_step(step: Step, arguments: Sequence[Any]) -> tuple[Any, ...]:
+    """The results of one step, always as a tuple.
+
+    Raises:
+        RuntimeException: The kernel failed; the message names the node, its operator and its inputs.
+    """
+    try:
+        result = step.call(*arguments)
+    except Exception as error:
+        raise _located(error, step, arguments) from error
+    return (result,) if isinstance(step.outputs, int) else result
+
+
+def _located(error: Exception, step: Step, arguments: Sequence[Any]) -> Exception:
+    """An error that says in which node, and of what inputs, a kernel failed."""
     node = step.node
-    inputs = ", ".join(
-        f"{name}: {type_of(values[slot])}" for name, slot in zip(node.inputs, step.inputs, strict=False) if name
-    )
+    if isinstance(error, OnnxliteError):
+        error.add_note(f"in node '{node.label}' ({node.operator})")
+        return error
+    inputs = ", ".join(f"{name}: {type_of(value)}" for name, value in zip(node.inputs, arguments, strict=False) if name)
     reason = f"{error}" if isinstance(error, ValueError | IndexError) else f"{type(error).__name__}: {error}"
-    return (
+    return RuntimeException(
         f"node '{node.label}' ({node.operator}, opset {node.opset}) failed: {reason}\n"
         f"  inputs: {inputs or 'none'}\n  kernel: {step.kernel.where} ({step.provider})"
     )

@@ -1,0 +1,167 @@
+"""The one decorator of the compiled kernels: flags, the cache on disk, and the ledger of what was compiled.
+
+A kernel is a bare loop that a student could write; everything that is Numba's is here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numba
+from numba.core import compiler
+from numba.core.caching import _Cache
+
+#: The environment variable that names the cache's folder; empty: no cache.
+CACHE_VARIABLE = "ONNXLITE_CACHE_DIR"
+
+#: Fused multiply-add only: NaN, infinity and signed zero stay what the specification says.
+_EXACT = frozenset({"contract"})
+
+#: For sums, whose order the specification leaves open: lets LLVM add in vectors.
+_REASSOCIATED = frozenset({"contract", "reassoc"})
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One signature of one kernel, as it became machine code in this process."""
+
+    kernel: str
+    signature: str
+    seconds: float
+    from_cache: bool
+
+
+#: What was compiled or loaded in this process, in order.
+LEDGER: list[LedgerEntry] = []
+
+
+def jit(function: Callable[..., Any] | None = None, *, reassociate: bool = False, inline: bool = False) -> Any:
+    """Compile a kernel on its first call with each combination of types, or take it from the cache.
+
+    Args:
+        function: The kernel.
+        reassociate: Sums may be taken in any order, so that they vectorise.
+        inline: Make the function part of its callers, so that their loops vectorise across the call.
+    """
+    if function is None:
+        return lambda f: jit(f, reassociate=reassociate, inline=inline)
+    flags = _REASSOCIATED if reassociate else _EXACT
+    dispatcher = numba.njit(
+        nogil=True,
+        fastmath=set(flags),
+        error_model="numpy",
+        boundscheck=False,
+        inline="always" if inline else "never",
+    )(function)
+    dispatcher._cache = _DiskCache(function)
+    return dispatcher
+
+
+def cache_folder() -> Path | None:
+    """Where compiled kernels are kept, or None for nowhere.
+
+    ``ONNXLITE_CACHE_DIR`` decides; by default it is ``onnxlite`` in the user's cache folder.
+    """
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen is not None:
+        return Path(chosen) if chosen else None
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = str(Path.home() / "Library" / "Caches")
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "onnxlite"
+
+
+class _DiskCache(_Cache):  # type: ignore[misc]
+    """One file per kernel and signature, named by a hash of everything that the machine code depends on.
+
+    There is no index that processes could race for: a file is written beside its place and renamed into it.  A file
+    that cannot be read, or is not what was written, counts as missing.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._name = f"{function.__module__}.{function.__qualname__}"
+        self._started = 0.0
+
+    @property
+    def cache_path(self) -> str:
+        return str(cache_folder() or "")
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        self._started = time.perf_counter()
+        target_context.refresh()
+        path = self._path(sig, target_context.codegen())
+        data = _read(path) if path else None
+        if data is None:
+            return None
+        try:
+            result = compiler.CompileResult._rebuild(target_context, *pickle.loads(data))
+        except Exception:  # Whatever is wrong with an old file, compiling again mends it.
+            return None
+        LEDGER.append(LedgerEntry(self._name, str(sig), time.perf_counter() - self._started, True))
+        return result
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        LEDGER.append(LedgerEntry(self._name, str(sig), time.perf_counter() - self._started, False))
+        path = self._path(sig, data.codegen)
+        if path is not None and not data.library.has_dynamic_globals:
+            _write(path, pickle.dumps(data._reduce(), pickle.HIGHEST_PROTOCOL))
+
+    def enable(self) -> None:
+        """Numba's interface; the environment variable decides."""
+
+    def disable(self) -> None:
+        """Numba's interface; the environment variable decides."""
+
+    def flush(self) -> None:
+        """Numba's interface; files are never stale, since their names hold what they depend on."""
+
+    def _path(self, sig: Any, codegen: Any) -> Path | None:
+        folder = cache_folder()
+        if folder is None:
+            return None
+        key = repr((self._name, str(sig), codegen.magic_tuple(), _sources()))
+        return folder / f"{self._name.rpartition('.')[2]}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.kernel"
+
+
+@lru_cache(maxsize=1)
+def _sources() -> str:
+    """A hash of the compilers' versions and of every source that compiled kernels are made from."""
+    digest = hashlib.sha256(repr((sys.version, numba.__version__, llvmlite.__version__)).encode())
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    checksum, data = content[:32], content[32:]
+    return data if hashlib.sha256(data).digest() == checksum else None
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; a folder that cannot be written to is left alone."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        with open(descriptor, "wb") as file:
+            file.write(hashlib.sha256(data).digest() + data)
+        os.replace(temporary, path)
+    except OSError:
+        return

@@ -1,0 +1,268 @@
+"""One pool of threads for all compiled kernels.
+
+A kernel that divides its work is a loop over a range, and a driver that hands the loop to the pool::
+
+    @jit
+    def _relu(start, stop, thread, x, y):
+        for i in range(start, stop):
+            y[i] = max(x[i], 0)
+
+    @jit
+    def relu(pool, x, y):
+        parallel_for(pool, _relu, (x, y), x.size, 8192)
+
+``thread`` numbers the threads that take part, from 0, for loops that need memory of their own.
+
+The range is cut into pieces of a given size that the caller and the pool's threads take one after the other, so results
+do not depend on the number of threads.  While a model runs, the threads wait for work actively and yield the processor
+when there is none; between runs they sleep.  A kernel that finds the pool in use, by another thread's model, does its
+work alone.
+
+The pool is an array of 64-bit integers (a control block) that compiled code reads and writes atomically; an empty array
+means one thread.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from onnxlite.kernels.numba.jit import jit
+
+_INT = ir.IntType(64)
+_BYTES = ir.IntType(8).as_pointer()
+_TASK = ir.FunctionType(ir.VoidType(), [_BYTES, _INT, _INT, _INT])
+
+# The fields of the control block; those that several threads write lie in cache lines of their own.
+_GENERATION, _NEXT, _STATE, _OWNER, _STOP, _JOINED = 0, 8, 16, 24, 32, 40
+_FUNCTION, _DATA, _COUNT, _PIECE = 48, 49, 50, 51
+_SIZE = 56
+
+#: How often a thread looks for work before it yields the processor between looks, and before it sleeps between them.
+_SPINS, _YIELDS = 2_000, 20_000
+
+_sched_yield = types.ExternalFunction("sched_yield", types.int32())
+_usleep = types.ExternalFunction("usleep", types.int32(types.uint32))
+
+
+def _element(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
+
+
+@intrinsic
+def _load(typing_context: Any, block: Any, field: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load_atomic(_element(context, builder, signature.args[0], *arguments), "seq_cst", 8)
+
+    return types.int64(block, types.intp), generate
+
+
+@intrinsic
+def _store(typing_context: Any, block: Any, field: Any, value: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        block, field, value = arguments
+        builder.store_atomic(value, _element(context, builder, signature.args[0], block, field), "seq_cst", 8)
+        return context.get_dummy_value()
+
+    return types.void(block, types.intp, types.int64), generate
+
+
+@intrinsic
+def _add(typing_context: Any, block: Any, field: Any, value: Any) -> Any:
+    """Add, and return the value before."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        block, field, value = arguments
+        return builder.atomic_rmw("add", _element(context, builder, signature.args[0], block, field), value, "seq_cst")
+
+    return types.int64(block, types.intp, types.int64), generate
+
+
+@intrinsic
+def _exchange(typing_context: Any, block: Any, field: Any, expected: Any, value: Any) -> Any:
+    """Store the value if the field holds the expected one, and return whether it did."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        block, field, expected, value = arguments
+        place = _element(context, builder, signature.args[0], block, field)
+        return builder.extract_value(builder.cmpxchg(place, expected, value, "seq_cst", "seq_cst"), 1)
+
+    return types.boolean(block, types.intp, types.int64, types.int64), generate
+
+
+@intrinsic
+def _call(typing_context: Any, function: Any, data: Any, start: Any, stop: Any, thread: Any) -> Any:
+    """Call a task by its address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        function, data, *numbers = arguments
+        builder.call(builder.inttoptr(function, _TASK.as_pointer()), [builder.inttoptr(data, _BYTES), *numbers])
+        return context.get_dummy_value()
+
+    return types.void(*(types.intp,) * 5), generate
+
+
+@intrinsic
+def _task(typing_context: Any, loop: Any, arguments: Any) -> Any:
+    """The addresses of a function that calls the loop, and of its data: the arguments, on the stack.
+
+    The stack is the caller's, so the caller must not return before the task is done.
+    """
+    inner = loop.get_call_type(typing_context, (*(types.intp,) * 3, *arguments.types), {})
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        loop_type, arguments_type = signature.args
+        function = ir.Function(builder.module, _TASK, builder.module.get_unique_name("task"))
+        function.linkage = "internal"
+        body = ir.IRBuilder(function.append_basic_block("entry"))
+        packed = body.load(body.bitcast(function.args[0], context.get_value_type(arguments_type).as_pointer()))
+        compiled = loop_type.dispatcher.overloads[inner.args]
+        callee = context.declare_function(builder.module, compiled.fndesc)
+        given = [*function.args[1:], *cgutils.unpack_tuple(body, packed)]
+        context.call_conv.call_function(body, callee, inner.return_type, inner.args, given)
+        body.ret_void()
+        context.active_code_library.add_linking_library(compiled.library)
+        slot = cgutils.alloca_once_value(builder, values[1])
+        addresses = [builder.ptrtoint(function, _INT), builder.ptrtoint(slot, _INT)]
+        return context.make_tuple(builder, signature.return_type, addresses)
+
+    return types.UniTuple(types.intp, 2)(loop, arguments), generate
+
+
+@jit(inline=True)
+def parallel_for(pool, loop, arguments, count, piece):  # type: ignore[no-untyped-def]
+    """Run ``loop(start, stop, thread, *arguments)`` over the range(count), in pieces, on the pool's threads."""
+    function, data = _task(loop, arguments)
+    _run(pool, function, data, count, piece)
+
+
+@jit
+def _run(pool, function, data, count, piece):  # type: ignore[no-untyped-def]
+    if pool.size == 0 or count <= piece or not _exchange(pool, _OWNER, 0, 1):
+        for start in range(0, count, piece):
+            _call(function, data, start, min(start + piece, count), 0)
+        return
+    pool[_FUNCTION] = function
+    pool[_DATA] = data
+    pool[_COUNT] = count
+    pool[_PIECE] = piece
+    pool[_JOINED] = 0
+    _store(pool, _NEXT, 0)
+    # The state is twice the number of threads that take part, plus 1 while others may join.
+    _store(pool, _STATE, 1)
+    _add(pool, _GENERATION, 1)
+    _take_pieces(pool, 0)
+    _add(pool, _STATE, -1)
+    while _load(pool, _STATE) != 0:
+        pass
+    _store(pool, _OWNER, 0)
+
+
+@jit
+def _take_pieces(pool, thread):  # type: ignore[no-untyped-def]
+    count, piece = pool[_COUNT], pool[_PIECE]
+    while True:
+        start = _add(pool, _NEXT, piece)
+        if start >= count:
+            return
+        _call(pool[_FUNCTION], pool[_DATA], start, min(start + piece, count), thread)
+
+
+@jit
+def _join(pool):  # type: ignore[no-untyped-def]
+    """Take part in the work that is offered, if it is still open."""
+    while True:
+        state = _load(pool, _STATE)
+        if state & 1 == 0:
+            return
+        if _exchange(pool, _STATE, state, state + 2):
+            _take_pieces(pool, _add(pool, _JOINED, 1) + 1)
+            _add(pool, _STATE, -2)
+            return
+
+
+@jit
+def _serve(pool, generation):  # type: ignore[no-untyped-def]
+    """Work until the pool rests, and return the number of the last work seen."""
+    idle = 0
+    while _load(pool, _STOP) == 0:
+        newest = _load(pool, _GENERATION)
+        if newest != generation:
+            generation = newest
+            _join(pool)
+            idle = 0
+            continue
+        idle += 1
+        if idle > _YIELDS:
+            _usleep(50)
+        elif idle > _SPINS:
+            _sched_yield()
+    return generation
+
+
+class ThreadPool:
+    """Threads that serve one control block; awake while at least one model runs."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self.block = np.zeros(_SIZE if threads > 1 else 0, np.int64)
+        self._running = 0
+        self._lock = threading.Lock()
+        self._wake = [threading.Semaphore(0) for _ in range(threads - 1)]
+        for semaphore in self._wake:
+            threading.Thread(target=self._work, args=(semaphore,), name="onnxlite", daemon=True).start()
+
+    def _work(self, wake: threading.Semaphore) -> None:
+        generation = 0
+        while True:
+            wake.acquire()
+            generation = _serve(self.block, generation)
+
+    def __enter__(self) -> Any:
+        with self._lock:
+            self._running += 1
+            if self._running == 1:
+                self.block[_STOP : _STOP + 1] = 0
+                for semaphore in self._wake:
+                    semaphore.release()
+        return self.block
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._running -= 1
+            if self._running == 0:
+                self.block[_STOP : _STOP + 1] = 1
+
+
+@functools.lru_cache(maxsize=8)
+def thread_pool(threads: int) -> ThreadPool:
+    """The process's pool of a size; 1 is a pool without threads of its own."""
+    return ThreadPool(threads)
+
+
+def default_threads() -> int:
+    """The processors that this process may use: its affinity mask, cut by the quota of its cgroup."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(count, _cgroup_quota() or count))
+
+
+def _cgroup_quota() -> int | None:
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
+            quota, period = file.read().split()
+    except (OSError, ValueError):
+        return None
+    return None if quota == "max" else max(1, round(int(quota) / int(period)))
+
+
+if hasattr(os, "register_at_fork"):
+    # A child has none of its parent's threads: it makes pools of its own.
+    os.register_at_fork(after_in_child=thread_pool.cache_clear)

@@ -1,0 +1,234 @@
+"""A plan for one set of input shapes: commands over buffers whose places are known, ready to be called.
+
+`onnxlite.plan.specialize` walks a plan's steps once, with real inputs: it runs each step and notes how to run it again.
+What depends on shapes alone becomes a constant; what has a compiled kernel becomes a call with its arguments ready; views
+cost nothing; the rest calls the reference kernel.  The result is a `Program`, from which each thread takes an `Instance`
+with memory of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from onnxlite.kernels.arrays import Array
+from onnxlite.kernels.numba.spec import Bound, Input, Output, Pool, Scratch
+from onnxlite.kernels.numba.threads import ThreadPool
+from onnxlite.plan.arena import Lifetime, allocate, plan_offsets
+from onnxlite.plan.plan import Step, call_step
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A slot whose value is the same on every run."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A slot with a shape and dtype that are the same on every run: a place in the arena."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A slot that shows another one's memory, under a shape of its own."""
+
+    slot: int
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dynamic:
+    """A slot that only a run can fill."""
+
+
+Storage = Constant | Buffer | Alias | Dynamic
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One step of a program: a compiled function bound to shapes or, where ``bound`` is None, the reference kernel."""
+
+    step: Step
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    bound: Bound | None = None
+
+
+@dataclass(slots=True)
+class Program:
+    """The commands for one set of shapes, with the arena planned; thread-safe."""
+
+    storage: dict[int, Storage]
+    commands: list[Command]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    pool: ThreadPool
+    _offsets: dict[tuple[int, int], int] = field(default_factory=dict)
+    _arena_size: int = 0
+    _idle: list[Instance] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        lifetimes = _lifetimes(self)
+        offsets, self._arena_size = plan_offsets(list(lifetimes.values()))
+        self._offsets = dict(zip(lifetimes, offsets, strict=True))
+
+    def run(self, inputs: Sequence[Any]) -> list[Any]:
+        """The outputs for inputs of the program's shapes; arrays of the caller's own."""
+        with self._lock:
+            instance = self._idle.pop() if self._idle else None
+        if instance is None:
+            instance = Instance(self)
+        try:
+            return instance.run(inputs)
+        finally:
+            with self._lock:
+                self._idle.append(instance)
+
+    def root(self, slot: int) -> int:
+        """The slot whose memory a slot shows."""
+        storage = self.storage.get(slot)
+        while isinstance(storage, Alias):
+            slot = storage.slot
+            storage = self.storage.get(slot)
+        return slot
+
+    def offset(self, owner: int, part: int) -> int:
+        """The place in the arena of a slot's buffer (part -1), or of a command's scratch memory of that number."""
+        return self._offsets[owner, part]
+
+    @property
+    def arena_size(self) -> int:
+        """The bytes that one run needs for its buffers."""
+        return self._arena_size
+
+
+def _lifetimes(program: Program) -> dict[tuple[int, int], Lifetime]:
+    """The lifetimes of all buffers: (slot, -1) for values, (command index, part) for scratch memory."""
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    end = len(program.commands)
+    for slot in program.inputs:
+        first[program.root(slot)] = last[program.root(slot)] = -1
+    for index, command in enumerate(program.commands):
+        for slot in command.outputs:
+            first.setdefault(program.root(slot), index)
+        for slot in (*command.inputs, *command.outputs):
+            last[program.root(slot)] = index
+    for slot in program.outputs:
+        last[program.root(slot)] = end
+    lifetimes: dict[tuple[int, int], Lifetime] = {}
+    for slot, start in first.items():
+        storage = program.storage.get(slot)
+        if isinstance(storage, Buffer):
+            size = math.prod(storage.shape) * storage.dtype.itemsize
+            lifetimes[slot, -1] = Lifetime(size, start, last[slot])
+    for index, command in enumerate(program.commands):
+        for part, scratch in enumerate(_scratches(command)):
+            size = math.prod(scratch.array_shape(program.pool.threads)) * scratch.dtype.itemsize
+            lifetimes[index, part] = Lifetime(size, index, index)
+    return lifetimes
+
+
+def _scratches(command: Command) -> list[Scratch]:
+    return [a for a in command.bound.arguments if isinstance(a, Scratch)] if command.bound else []
+
+
+#: A pool is woken for runs that take longer than this: waking a thread takes some ten microseconds.
+_WORTH_WAKING = 100e-6
+
+
+class Instance:
+    """A program with memory: every call with its arguments ready.  One thread at a time."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._arena = allocate(program.arena_size)
+        self._values: dict[int, Any] = {}
+        for slot, storage in program.storage.items():
+            if isinstance(storage, Constant):
+                self._values[slot] = storage.value
+            elif isinstance(storage, Buffer):
+                self._values[slot] = self._view(program.offset(slot, -1), storage.shape, storage.dtype)
+        for slot, storage in program.storage.items():
+            if isinstance(storage, Alias) and program.root(slot) in self._values:
+                self._values[slot] = self._values[program.root(slot)].reshape(storage.shape)
+        self._calls = [self._call(index, command) for index, command in enumerate(program.commands)]
+        self._seconds = math.inf
+
+    def run(self, inputs: Sequence[Any]) -> list[Any]:
+        """Fill the input buffers, make the calls, copy the outputs out."""
+        if self._seconds > _WORTH_WAKING and self._program.pool.threads > 1:
+            with self._program.pool:
+                return self._timed(inputs)
+        return self._timed(inputs)
+
+    def _timed(self, inputs: Sequence[Any]) -> list[Any]:
+        start = time.perf_counter()
+        values, storage = self._values, self._program.storage
+        for slot, value in zip(self._program.inputs, inputs, strict=True):
+            if isinstance(storage[slot], Buffer):
+                np.copyto(values[slot], value)
+            else:
+                values[slot] = value
+        for function, arguments in self._calls:
+            function(*arguments)
+        results = [self._result(slot) for slot in self._program.outputs]
+        self._seconds = time.perf_counter() - start
+        return results
+
+    def _result(self, slot: int) -> Any:
+        value = self._values.get(slot)
+        owned = isinstance(self._program.storage.get(self._program.root(slot)), Buffer)
+        return value.copy() if owned else value  # type: ignore[union-attr]
+
+    def _view(self, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        size = math.prod(shape) * dtype.itemsize
+        return self._arena[offset : offset + size].view(dtype).reshape(shape)
+
+    def _call(self, index: int, command: Command) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        bound = command.bound
+        if bound is None:
+            return self._reference_call(command), ()
+        scratch = iter(range(len(bound.arguments)))
+        arguments: list[Any] = []
+        for argument in bound.arguments:
+            if isinstance(argument, Input):
+                arguments.append(self._values[command.inputs[argument.index]])
+            elif isinstance(argument, Output):
+                arguments.append(self._values[command.outputs[argument.index]])
+            elif isinstance(argument, Scratch):
+                offset = self._program.offset(index, next(scratch))
+                shape = argument.array_shape(self._program.pool.threads)
+                arguments.append(self._view(offset, shape, argument.dtype))
+            elif isinstance(argument, Pool):
+                arguments.append(self._program.pool.block)
+            else:
+                arguments.append(argument)
+        return bound.function, tuple(arguments)
+
+    def _reference_call(self, command: Command) -> Callable[[], None]:
+        """A call of the reference kernel that reads and writes the instance's values."""
+        values, step = self._values, command.step
+        fixed = [isinstance(self._program.storage.get(slot), Buffer) for slot in command.outputs]
+
+        def call() -> None:
+            results = call_step(step, [values.get(slot) for slot in command.inputs])
+            for slot, result, copied in zip(command.outputs, results, fixed, strict=True):
+                if copied:
+                    np.copyto(values[slot], result)
+                else:
+                    values[slot] = result
+
+        return call

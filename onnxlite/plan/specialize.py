@@ -1,0 +1,216 @@
+"""The walk that turns a plan and real inputs into a program for inputs of these shapes."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from onnxlite.kernels.arrays import Array
+from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, Input, Output, Pool, Scratch, View
+from onnxlite.kernels.numba.threads import ThreadPool
+from onnxlite.plan.dependence import is_repeatable, shaping_inputs
+from onnxlite.plan.plan import ABSENT, Plan, Step, call_step, execute
+from onnxlite.plan.program import Alias, Buffer, Command, Constant, Dynamic, Program, Storage
+
+#: How many programs a plan keeps, and after how many of them it takes its shapes to change all the time.
+_MAX_PROGRAMS, _TOO_MANY = 16, 256
+
+#: Results larger than this many bytes are computed again on every run rather than kept.
+_MAX_FOLDED = 1 << 24
+
+#: Operators that only give their first input another shape.
+_RESHAPING = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
+
+
+class Programs:
+    """The programs of one plan, by the shapes and types of its inputs; the least recently used is dropped first."""
+
+    def __init__(self, plan: Plan, pool: ThreadPool) -> None:
+        self._plan = plan
+        self._pool = pool
+        self._programs: OrderedDict[Any, Program] = OrderedDict()
+        self._made = 0
+        self._lock = threading.Lock()
+
+    def run(self, inputs: Sequence[Any], captured: Sequence[Any]) -> list[Any]:
+        """The plan's outputs."""
+        given = [*inputs, *captured]
+        key = tuple((v.shape, v.dtype) if v.__class__ is np.ndarray else None for v in given)
+        with self._lock:
+            program = self._programs.get(key)
+            if program is not None:
+                self._programs.move_to_end(key)
+            elif self._made >= _TOO_MANY:
+                return execute(self._plan, inputs, captured)
+        if program is not None:
+            return program.run(given)
+        walk = _Walk(self._plan, given, self._pool)
+        results = walk.run()
+        with self._lock:
+            self._made += 1
+            self._programs[key] = walk.program()
+            while len(self._programs) > _MAX_PROGRAMS:
+                self._programs.popitem(last=False)
+        return results
+
+    def programs(self) -> list[Program]:
+        """The programs that are kept."""
+        with self._lock:
+            return list(self._programs.values())
+
+
+class _Walk:
+    """One run of a plan that notes, step by step, how to run it again."""
+
+    def __init__(self, plan: Plan, given: Sequence[Any], pool: ThreadPool) -> None:
+        self._plan = plan
+        self._pool = pool
+        self._values: list[Any] = plan.template.copy()
+        self._storage: dict[int, Storage] = {
+            slot: Constant(as_constant(value)) for slot, value in enumerate(plan.template) if value is not None
+        }
+        self._storage[ABSENT] = Constant(None)
+        self._commands: list[Command] = []
+        self._slots = (*plan.inputs, *plan.captured)
+        for slot, value in zip(self._slots, given, strict=True):
+            plain = _is_plain(value)
+            self._values[slot] = _usable(value) if plain else value
+            self._storage[slot] = _buffer(value) if plain else Dynamic()
+
+    def run(self) -> list[Any]:
+        """Run the plan, and return its outputs."""
+        for step in self._plan.steps:
+            self._step(step)
+            for slot in step.free:
+                if not isinstance(self._storage.get(slot), Constant):
+                    self._values[slot] = None
+        return [self._values[slot] for slot in self._plan.outputs]
+
+    def program(self) -> Program:
+        """The program, once the run is over."""
+        return Program(self._storage, self._commands, self._slots, self._plan.outputs, self._pool)
+
+    def _step(self, step: Step) -> None:
+        outputs = (step.outputs,) if isinstance(step.outputs, int) else step.outputs
+        inputs = [self._values[slot] for slot in step.inputs]
+        constant = self._constant(step)
+        fixed = all(not isinstance(self._root(slot), Dynamic) for slot in step.inputs)
+        if all(constant) and is_repeatable(step.node) and self._fold(step, inputs, outputs):
+            return
+        if fixed and self._reshape(step, inputs, outputs):
+            return
+        if fixed and step.builder is not None and self._compiled(step, inputs, outputs):
+            return
+        results = call_step(step, inputs)
+        shaping = shaping_inputs(step.node)
+        predictable = fixed and shaping is not None and all(constant[i] for i in shaping if i < len(constant))
+        for slot, result in zip(outputs, results, strict=True):
+            self._values[slot] = result
+            self._storage[slot] = _buffer(result) if predictable and _is_plain(result) else Dynamic()
+        self._commands.append(Command(step, step.inputs, outputs))
+
+    def _constant(self, step: Step) -> list[bool]:
+        return [isinstance(self._storage.get(slot), Constant) for slot in step.inputs]
+
+    def _root(self, slot: int) -> Storage | None:
+        storage = self._storage.get(slot)
+        while isinstance(storage, Alias):
+            storage = self._storage.get(storage.slot)
+        return storage
+
+    def _fold(self, step: Step, inputs: Sequence[Any], outputs: Sequence[int]) -> bool:
+        """Make the outputs constants, unless they are too large to keep."""
+        results = call_step(step, inputs)
+        if sum(result.nbytes for result in results if result.__class__ is np.ndarray) > _MAX_FOLDED:
+            return False
+        for slot, result in zip(outputs, results, strict=True):
+            self._values[slot] = as_constant(result)
+            self._storage[slot] = Constant(self._values[slot])
+        return True
+
+    def _reshape(self, step: Step, inputs: Sequence[Any], outputs: Sequence[int]) -> bool:
+        """Make the output a view of the input; Shape and Size of a fixed shape become constants."""
+        node = step.node
+        if node.domain or not inputs or inputs[0].__class__ is not np.ndarray:
+            return False
+        if node.op_type in ("Shape", "Size"):
+            return self._fold(step, inputs, outputs)
+        shaping = [isinstance(self._storage.get(slot), Constant) for slot in step.inputs[1:]]
+        if node.op_type not in _RESHAPING or not all(shaping) or len(outputs) != 1:
+            return False
+        (result,) = call_step(step, inputs)
+        self._values[outputs[0]] = result
+        self._storage[outputs[0]] = Alias(step.inputs[0], result.shape)
+        return True
+
+    def _compiled(self, step: Step, inputs: Sequence[Any], outputs: tuple[int, ...]) -> bool:
+        """Bind the compiled kernel to the shapes, and call it."""
+        assert step.builder is not None
+        specs = [self._spec(slot, value) for slot, value in zip(step.inputs, inputs, strict=True)]
+        answer: Bound | View | Declined = step.builder(*specs)
+        if isinstance(answer, Declined):
+            return False
+        if isinstance(answer, View):
+            self._values[outputs[0]] = inputs[answer.index].reshape(answer.shape)
+            self._storage[outputs[0]] = Alias(step.inputs[answer.index], answer.shape)
+            return True
+        arrays = [np.empty(spec.shape, spec.dtype) for spec in answer.outputs]
+        given = [v if c else _usable(v) for v, c in zip(inputs, self._constant(step), strict=True)]
+        call_bound(answer, given, arrays, self._pool)
+        for slot, array in zip(outputs, arrays, strict=False):
+            self._values[slot] = array
+            self._storage[slot] = _buffer(array)
+        self._commands.append(Command(step, step.inputs, outputs, answer))
+        return True
+
+    def _spec(self, slot: int, value: Any) -> ArraySpec | None:
+        if value is None:
+            return None
+        constant = isinstance(self._storage.get(slot), Constant)
+        return ArraySpec(value.shape, value.dtype, value if constant else None)
+
+
+def call_bound(bound: Bound, inputs: Sequence[Any], outputs: Sequence[Array], pool: ThreadPool) -> None:
+    """Call a bound function once, outside any program."""
+    arguments: list[Any] = []
+    for argument in bound.arguments:
+        if isinstance(argument, Input):
+            arguments.append(inputs[argument.index])
+        elif isinstance(argument, Output):
+            arguments.append(outputs[argument.index])
+        elif isinstance(argument, Scratch):
+            arguments.append(np.empty(argument.array_shape(pool.threads), argument.dtype))
+        elif isinstance(argument, Pool):
+            arguments.append(pool.block)
+        else:
+            arguments.append(argument)
+    bound.function(*arguments)
+
+
+def _buffer(value: Any) -> Buffer:
+    return Buffer(value.shape, value.dtype)
+
+
+def _is_plain(value: Any) -> bool:
+    return value.__class__ is np.ndarray and value.dtype != np.object_
+
+
+def _usable(value: Any) -> Any:
+    """An array as the buffers of a program are: contiguous, aligned, writable; compiled code is made for each kind."""
+    if value.__class__ is not np.ndarray or (value.flags.carray and value.dtype != np.object_):
+        return value
+    return np.array(value, order="C")
+
+
+def as_constant(value: Any) -> Any:
+    """A value as constants are: read-only and, if it is an array, contiguous and aligned."""
+    if value.__class__ is not np.ndarray or value.dtype == np.object_:
+        return value
+    array = value if value.flags.c_contiguous and value.flags.aligned else np.array(value, order="C")
+    array = array.view()
+    array.flags.writeable = False
+    return array
