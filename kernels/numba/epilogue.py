@@ -1,0 +1,148 @@
+"""What follows a product or a convolution while its result is still in the cache: bias, residual, activation.
+
+A kernel that computes its result block by block calls `apply_epilogue` on each block.  An activation is a small integer
+and two numbers, so that one compiled function serves them all; the choice is made once per row.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from onnxlite.kernels.arrays import Array
+from onnxlite.kernels.numba.jit import jit
+
+#: Where the bias lies: none, one element per row of the block, or one per column.
+NO_BIAS, ROW_BIAS, COLUMN_BIAS = 0, 1, 2
+
+#: The activations.  LEAKY_RELU has a slope ``alpha``, CLIP the limits ``alpha`` and ``beta``, HARD_SIGMOID is
+#: ``clip(alpha x + beta, 0, 1)``; GELU_TANH is Gelu with the approximation by tanh.
+NONE, RELU, LEAKY_RELU, CLIP, SIGMOID, TANH, HARD_SIGMOID, HARD_SWISH, SILU, GELU, GELU_TANH = range(11)
+
+#: The activations by the names of ONNX's operators, each with the defaults of its two parameters.
+_NAMED = {
+    "": (NONE, 0.0, 0.0),
+    "Relu": (RELU, 0.0, 0.0),
+    "LeakyRelu": (LEAKY_RELU, 0.01, 0.0),
+    "Clip": (CLIP, -math.inf, math.inf),
+    "Relu6": (CLIP, 0.0, 6.0),
+    "Sigmoid": (SIGMOID, 0.0, 0.0),
+    "Tanh": (TANH, 0.0, 0.0),
+    "HardSigmoid": (HARD_SIGMOID, 0.2, 0.5),
+    "HardSwish": (HARD_SWISH, 0.0, 0.0),
+    "Silu": (SILU, 0.0, 0.0),
+    "Gelu": (GELU, 0.0, 0.0),
+    "GeluTanh": (GELU_TANH, 0.0, 0.0),
+}
+
+
+def activation_code(
+    name: str, alpha: float | None = None, beta: float | None = None
+) -> tuple[int, np.float32, np.float32] | None:
+    """The code and the two parameters of an activation, or None for a name that is not among them."""
+    if name not in _NAMED:
+        return None
+    code, default_alpha, default_beta = _NAMED[name]
+    chosen = (default_alpha if alpha is None else alpha, default_beta if beta is None else beta)
+    return code, np.float32(chosen[0]), np.float32(chosen[1])
+
+
+@jit
+def apply_epilogue(
+    c: Array,
+    start: int,
+    rows: int,
+    columns: int,
+    stride: int,
+    bias: Array,
+    bias_start: int,
+    bias_axis: int,
+    residual: Array,
+    activation: int,
+    alpha: np.float32,
+    beta: np.float32,
+) -> None:
+    """``activation(c + bias + residual)`` in place over a block of a flat array.
+
+    Args:
+        c: The flat array that holds the block, from element ``start`` on.
+        start: See ``c``.
+        rows: The rows of the block.
+        columns: The columns of the block.
+        stride: The elements from one row of the block to the next.
+        bias: A flat array, from element ``bias_start`` on: one element per row or per column of the block.
+        bias_start: See ``bias``.
+        bias_axis: NO_BIAS, ROW_BIAS or COLUMN_BIAS.
+        residual: A flat array that is laid out as ``c``, or an empty one for none.
+        activation: One of this module's codes.
+        alpha: The activation's first parameter.
+        beta: Its second one.
+    """
+    for row in range(rows):
+        first = start + row * stride
+        line = c[first : first + columns]
+        if bias_axis == ROW_BIAS:
+            shift = bias[bias_start + row]
+            for i in range(columns):
+                line[i] += shift
+        elif bias_axis == COLUMN_BIAS:
+            shifts = bias[bias_start : bias_start + columns]
+            for i in range(columns):
+                line[i] += shifts[i]
+        if residual.size > 0:
+            other = residual[first : first + columns]
+            for i in range(columns):
+                line[i] += other[i]
+        activate(line, activation, alpha, beta)
+
+
+@jit
+def activate(x: Array, activation: int, alpha: np.float32, beta: np.float32) -> None:
+    """An activation in place over a contiguous array."""
+    one, half = np.float32(1), np.float32(0.5)
+    if activation == NONE:
+        return
+    if activation == RELU:
+        for i in range(x.size):
+            x[i] = np.float32(0) if x[i] < np.float32(0) else x[i]
+    elif activation == LEAKY_RELU:
+        for i in range(x.size):
+            x[i] = x[i] * alpha if x[i] < np.float32(0) else x[i]
+    elif activation == CLIP:
+        for i in range(x.size):
+            x[i] = _clip(x[i], alpha, beta)
+    elif activation == SIGMOID:
+        for i in range(x.size):
+            x[i] = _sigmoid(x[i])
+    elif activation == TANH:
+        for i in range(x.size):
+            x[i] = math.tanh(x[i])
+    elif activation == HARD_SIGMOID:
+        for i in range(x.size):
+            x[i] = _clip(alpha * x[i] + beta, np.float32(0), one)
+    elif activation == HARD_SWISH:
+        for i in range(x.size):
+            x[i] = x[i] * _clip(x[i] * np.float32(1 / 6) + half, np.float32(0), one)
+    elif activation == SILU:
+        for i in range(x.size):
+            x[i] = x[i] * _sigmoid(x[i])
+    elif activation == GELU:
+        for i in range(x.size):
+            x[i] = half * x[i] * (one + np.float32(math.erf(x[i] * np.float32(math.sqrt(0.5)))))
+    elif activation == GELU_TANH:
+        for i in range(x.size):
+            inner = x[i] + np.float32(0.044715) * x[i] * x[i] * x[i]
+            x[i] = half * x[i] * (one + np.float32(math.tanh(np.float32(math.sqrt(2 / math.pi)) * inner)))
+
+
+@jit(inline=True)
+def _clip(x: np.float32, low: np.float32, high: np.float32) -> np.float32:
+    """``min(max(x, low), high)``; NaN stays NaN."""
+    raised = low if x < low else x
+    return high if raised > high else raised
+
+
+@jit(inline=True)
+def _sigmoid(x: np.float32) -> np.float32:
+    return np.float32(1) / (np.float32(1) + np.float32(math.exp(-x)))
