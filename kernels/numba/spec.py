@@ -40,16 +40,21 @@ class ArraySpec:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """Stands for the run's array of an input, C-contiguous, in the builder's order of inputs."""
+    """Stands for the run's array of an input, C-contiguous, in the builder's order of inputs.
+
+    ``flat`` gives it one axis, whatever its shape: a function is compiled anew for every rank that it gets.
+    """
 
     index: int
+    flat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Stands for the run's array of an output, C-contiguous and not initialised."""
+    """Stands for the run's array of an output, C-contiguous and not initialised; ``flat`` as for `Input`."""
 
     index: int = 0
+    flat: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,10 +204,10 @@ class Instance:
         scratch = iter(range(len(bound.arguments)))
         arguments: list[Any] = []
         for argument in bound.arguments:
-            if isinstance(argument, Input):
-                arguments.append(self._values[command.inputs[argument.index]])
-            elif isinstance(argument, Output):
-                arguments.append(self._values[command.outputs[argument.index]])
+            if isinstance(argument, Input | Output):
+                slots = command.inputs if isinstance(argument, Input) else command.outputs
+                value = self._values[slots[argument.index]]
+                arguments.append(value.reshape(-1) if argument.flat else value)
             elif isinstance(argument, Scratch):
                 offset = self._program.offset(index, next(scratch))
                 shape = argument.array_shape(self._program.pool.threads)

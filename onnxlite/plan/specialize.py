@@ -178,10 +178,9 @@ def call_bound(bound: Bound, inputs: Sequence[Any], outputs: Sequence[Array], po
     """Call a bound function once, outside any program."""
     arguments: list[Any] = []
     for argument in bound.arguments:
-        if isinstance(argument, Input):
-            arguments.append(inputs[argument.index])
-        elif isinstance(argument, Output):
-            arguments.append(outputs[argument.index])
+        if isinstance(argument, Input | Output):
+            value = (inputs if isinstance(argument, Input) else outputs)[argument.index]
+            arguments.append(value.reshape(-1) if argument.flat else value)
         elif isinstance(argument, Scratch):
             arguments.append(np.empty(argument.array_shape(pool.threads), argument.dtype))
         elif isinstance(argument, Pool):
