@@ -158,4 +158,7 @@ def _cosine_window(size: Array, coefficients: tuple[float, ...], output_datatype
         return xp.ones(1, dtype=dtype_of(output_datatype))
     angles = xp.arange(length) * (2 * math.pi / max(length if periodic else length - 1, 1))
     window = sum(c * xp.cos(k * angles) for k, c in enumerate(coefficients))
-    return window.astype(dtype_of(output_datatype))
+    dtype = dtype_of(output_datatype)
+    if dtype.kind in "iu":  # the 1 in the middle must not be cut to 0 because float64 makes it 0.999...
+        window = window.astype(np.float32)
+    return window.astype(dtype)
