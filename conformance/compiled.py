@@ -14,7 +14,7 @@ from onnxlite.kernels.numba.threads import ThreadPool, thread_pool
 from onnxlite.plan.specialize import as_constant, call_bound
 
 
-class KernelDeclined(Exception):  # noqa: N818 (a plain name, as the answer that it stands for)
+class KernelDeclined(Exception):
     """A builder's no, where a test wants the compiled kernel."""
 
 
