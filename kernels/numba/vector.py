@@ -1,0 +1,117 @@
+"""A vector of float32 as a type of compiled code: kernels that use it read as arithmetic on numbers.
+
+    acc = splat(0.0)
+    for t in range(taps):
+        acc = fma(load(x, start + t * LANES), load(w, t * LANES), acc)
+    store(y, place, acc)
+
+``load(array, index)`` reads LANES elements from an index of a flat float32 array on, ``store`` writes them; ``+``,
+``-`` and ``*`` work lane by lane.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, overload, register_model
+
+from onnxlite.kernels.numba.patch import VECTOR, address, broadcast, vector_address
+from onnxlite.kernels.numba.simd import LANES
+
+
+class _VectorType(types.Type):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__(name=f"float32x{LANES}")
+
+
+vector_type = _VectorType()
+
+
+@register_model(_VectorType)
+class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, data_model_manager: Any, kind: Any) -> None:
+        super().__init__(data_model_manager, kind, VECTOR)
+
+
+@intrinsic
+def load(typing_context: Any, array: Any, index: Any) -> Any:
+    """LANES elements of a flat array, from an index on."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = vector_address(builder, address(context, builder, signature.args[0], *arguments))
+        return builder.load(place, align=4)
+
+    return vector_type(array, types.intp), generate
+
+
+@intrinsic
+def store(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write LANES elements of a flat array, from an index on."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, index, value = arguments
+        builder.store(
+            value, vector_address(builder, address(context, builder, signature.args[0], array, index)), align=4
+        )
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector_type), generate
+
+
+@intrinsic
+def splat(typing_context: Any, value: Any) -> Any:
+    """A vector with one number in all lanes."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return broadcast(builder, arguments[0])
+
+    return vector_type(types.float32), generate
+
+
+@intrinsic
+def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
+    """``a * b + c``, rounded once."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        function_type = ir.FunctionType(VECTOR, [VECTOR] * 3)
+        name = f"llvm.fma.v{LANES}f32"
+        return builder.call(cgutils.get_or_insert_function(builder.module, function_type, name), arguments)
+
+    return vector_type(vector_type, vector_type, vector_type), generate
+
+
+@intrinsic
+def maximum(typing_context: Any, a: Any, b: Any) -> Any:
+    """The larger number in each lane, NaN where one is NaN."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        a, b = arguments
+        larger = builder.select(builder.fcmp_unordered(">", b, a), b, a)
+        # An unordered comparison takes b where a is NaN; a is put back there.
+        return builder.select(builder.fcmp_unordered("uno", a, a), a, larger)
+
+    return vector_type(vector_type, vector_type), generate
+
+
+def _lane_by_lane(python_operator: Any, instruction: str) -> None:
+    @intrinsic
+    def apply(typing_context: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return getattr(builder, instruction)(*arguments)
+
+        return vector_type(vector_type, vector_type), generate
+
+    @overload(python_operator)
+    def implement(a, b):  # type: ignore[no-untyped-def]  # Numba compares it with what it returns.
+        if a == vector_type and b == vector_type:
+            return lambda a, b: apply(a, b)
+        return None
+
+
+_lane_by_lane(operator.add, "fadd")
+_lane_by_lane(operator.sub, "fsub")
+_lane_by_lane(operator.mul, "fmul")

@@ -1,0 +1,278 @@
+"""Conv with 3x3 kernels and stride 1 by Winograd's minimal filtering: fewer multiplications for the same result.
+
+Tiles of m x m outputs (m = 2 or 4) are computed from (m + 2) x (m + 2) inputs as ``A' [(G g G') * (B' d B)] A`` (Lavin
+and Gray, 2016).  The products in the middle, for all channels, filters and tiles, are (m + 2)^2 matrix products, tiles
+x channels times channels x filters, with the transformed weights packed beforehand.  Images have the channels last, so
+that the transforms work on vectors of channels.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from onnxlite.kernels.arrays import Array
+from onnxlite.kernels.geometry import Windows
+from onnxlite.kernels.numba.channels_last import Padding, pad_rows
+from onnxlite.kernels.numba.epilogue import Epilogue, apply_epilogue
+from onnxlite.kernels.numba.jit import jit
+from onnxlite.kernels.numba.patch_product import multiply_patches, pack_filters
+from onnxlite.kernels.numba.simd import LANES, TILE_COLUMNS, TILE_ROWS
+from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Input, Output, Pool, Scratch
+from onnxlite.kernels.numba.threads import parallel_for
+from onnxlite.kernels.numba.vector import load, splat, store
+
+#: G for m = 2 and m = 4: kernels (3) to the transformed domain (m + 2).
+_KERNEL_TRANSFORMS = {
+    2: np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]]),
+    4: np.array(
+        [
+            [1 / 4, 0, 0],
+            [-1 / 6, -1 / 6, -1 / 6],
+            [-1 / 6, 1 / 6, -1 / 6],
+            [1 / 24, 1 / 12, 1 / 6],
+            [1 / 24, -1 / 12, 1 / 6],
+            [0, 0, 1],
+        ]
+    ),
+}
+
+#: The bytes of transformed inputs and products that are worked on at a time.
+_BLOCK_BYTES = 1 << 21
+
+
+class Tiles(NamedTuple):
+    """The tiles of an image: the outputs along an edge of a tile, and lengths and counts along the axes."""
+
+    size: int
+    channels: int
+    filters: int
+    rows: int
+    columns: int
+    padded_width: int
+    output_height: int
+    output_width: int
+
+
+@jit(inline=True)
+def _inputs_4(a, s, step, b, t, to):  # type: ignore[no-untyped-def]
+    """B' for m = 2: four vectors, ``step`` elements apart, to four that are ``to`` apart."""
+    d0, d1, d2, d3 = load(a, s), load(a, s + step), load(a, s + 2 * step), load(a, s + 3 * step)
+    store(b, t, d0 - d2)
+    store(b, t + to, d1 + d2)
+    store(b, t + 2 * to, d2 - d1)
+    store(b, t + 3 * to, d1 - d3)
+
+
+@jit(inline=True)
+def _inputs_6(a, s, step, b, t, to):  # type: ignore[no-untyped-def]
+    """B' for m = 4."""
+    two, four, five = splat(np.float32(2)), splat(np.float32(4)), splat(np.float32(5))
+    d0, d1, d2 = load(a, s), load(a, s + step), load(a, s + 2 * step)
+    d3, d4, d5 = load(a, s + 3 * step), load(a, s + 4 * step), load(a, s + 5 * step)
+    even, odd = d4 - four * d2, d3 - four * d1
+    near, far = d4 - d2, two * (d3 - d1)
+    store(b, t, four * d0 - five * d2 + d4)
+    store(b, t + to, even + odd)
+    store(b, t + 2 * to, even - odd)
+    store(b, t + 3 * to, near + far)
+    store(b, t + 4 * to, near - far)
+    store(b, t + 5 * to, four * d1 - five * d3 + d5)
+
+
+@jit(inline=True)
+def _outputs_4(a, s, step, b, t, to):  # type: ignore[no-untyped-def]
+    """A' for m = 2: four vectors to two."""
+    m0, m1, m2, m3 = load(a, s), load(a, s + step), load(a, s + 2 * step), load(a, s + 3 * step)
+    store(b, t, m0 + m1 + m2)
+    store(b, t + to, m1 - m2 - m3)
+
+
+@jit(inline=True)
+def _outputs_6(a, s, step, b, t, to):  # type: ignore[no-untyped-def]
+    """A' for m = 4: six vectors to four."""
+    two, four, eight = splat(np.float32(2)), splat(np.float32(4)), splat(np.float32(8))
+    m0, m1, m2 = load(a, s), load(a, s + step), load(a, s + 2 * step)
+    m3, m4, m5 = load(a, s + 3 * step), load(a, s + 4 * step), load(a, s + 5 * step)
+    near, low = m1 + m2, m1 - m2
+    far, high = m3 + m4, m3 - m4
+    store(b, t, m0 + near + far)
+    store(b, t + to, low + two * high)
+    store(b, t + 2 * to, near + four * far)
+    store(b, t + 3 * to, low + eight * high + m5)
+
+
+@jit
+def _transform_inputs(start, stop, thread, x, g, first, count, transformed, work):  # type: ignore[no-untyped-def]
+    """The transformed inputs of some tiles, shape (points, tiles, channels)."""
+    edge = g.size + 2
+    row, plane = g.padded_width * g.channels, count * g.channels
+    half = work[thread]
+    for tile in range(start, stop):
+        y, column = (first + tile) // g.columns, (first + tile) % g.columns
+        corner = y * g.size * row + column * g.size * g.channels
+        for block in range(0, g.channels, LANES):
+            channel = min(block, g.channels - LANES)
+            target = tile * g.channels + channel
+            for j in range(edge):
+                source = corner + j * g.channels + channel
+                if g.size == 4:
+                    _inputs_6(x, source, row, half, j * LANES, edge * LANES)
+                else:
+                    _inputs_4(x, source, row, half, j * LANES, edge * LANES)
+            for i in range(edge):
+                if g.size == 4:
+                    _inputs_6(half, i * edge * LANES, LANES, transformed, target + i * edge * plane, plane)
+                else:
+                    _inputs_4(half, i * edge * LANES, LANES, transformed, target + i * edge * plane, plane)
+
+
+@jit
+def _multiply_points(start, stop, thread, transformed, starts, taps, g, count, weights, product, edges):  # type: ignore[no-untyped-def]
+    """The matrix products; a piece is a panel of filters at one point of the tiles."""
+    panels = -(-g.filters // TILE_COLUMNS)
+    for piece in range(start, stop):
+        point, panel = piece // panels, piece % panels
+        left, right = panel * TILE_COLUMNS, min(g.filters, (panel + 1) * TILE_COLUMNS)
+        multiply_patches(
+            transformed[point * count * g.channels :], starts, 0, count, taps, g.channels, weights[point], g.filters,
+            left, right, product, point * count * g.filters, g.filters, 1, edges[thread],
+        )  # fmt: skip
+
+
+@jit
+def _transform_outputs(start, stop, thread, product, g, first, count, y, target, bias, residual, e, work):  # type: ignore[no-untyped-def]
+    """The outputs of some tiles, with the epilogue."""
+    edge, size = g.size + 2, g.size
+    plane = count * g.filters
+    places = edge * edge * LANES
+    half, result = work[thread, :places], work[thread, places:]
+    for tile in range(start, stop):
+        top, left = (first + tile) // g.columns * size, (first + tile) % g.columns * size
+        height, width = min(size, g.output_height - top), min(size, g.output_width - left)
+        corner = target + (top * g.output_width + left) * g.filters
+        for block in range(0, g.filters, LANES):
+            lane = min(block, g.filters - LANES)
+            source = tile * g.filters + lane
+            for j in range(edge):
+                if size == 4:
+                    _outputs_6(product, source + j * plane, edge * plane, half, j * LANES, edge * LANES)
+                else:
+                    _outputs_4(product, source + j * plane, edge * plane, half, j * LANES, edge * LANES)
+            for i in range(size):
+                if size == 4:
+                    _outputs_6(half, i * edge * LANES, LANES, result, i * size * LANES, LANES)
+                else:
+                    _outputs_4(half, i * edge * LANES, LANES, result, i * size * LANES, LANES)
+            for i in range(height):
+                for j in range(width):
+                    place = corner + (i * g.output_width + j) * g.filters + lane
+                    store(y, place, load(result, (i * size + j) * LANES))
+        for i in range(height):
+            apply_epilogue(
+                y, corner + i * g.output_width * g.filters, width, g.filters, g.filters, bias, 0, e.bias_axis,
+                residual, e.activation, e.alpha, e.beta,
+            )  # fmt: skip
+
+
+@jit
+def winograd(  # type: ignore[no-untyped-def]
+    pool, x, weights, bias, residual, y, images, g, starts, taps, block, e, padding, padded, transformed, product, work,
+    edges,
+):  # fmt: skip
+    """``y = activation(conv(x, weights) + bias + residual)``, all arrays flat, channels last."""
+    tiles = g.rows * g.columns
+    points = (g.size + 2) * (g.size + 2)
+    panels = -(-g.filters // TILE_COLUMNS)
+    image_size = padding.height * padding.width * padding.channels
+    for image in range(images):
+        part = max(1, 16384 // (padding.padded_width * padding.channels))
+        parallel_for(
+            pool, pad_rows, (x, image * image_size, padding, np.float32(0), padded), padding.padded_height, part
+        )
+        target = image * g.output_height * g.output_width * g.filters
+        for first in range(0, tiles, block):
+            count = min(block, tiles - first)
+            some = max(1, 4096 // g.channels)
+            parallel_for(pool, _transform_inputs, (padded, g, first, count, transformed, work), count, some)
+            products = (transformed, starts, taps, g, count, weights, product, edges)
+            piece = max(1, 1_000_000 // (count * g.channels * TILE_COLUMNS))
+            parallel_for(pool, _multiply_points, products, points * panels, piece)
+            results = (product, g, first, count, y, target, bias, residual, e, work)
+            parallel_for(pool, _transform_outputs, results, count, max(1, 4096 // g.filters))
+
+
+def transformed_weights(w: Array, size: int) -> Array:
+    """The weights (filters, channels, 3, 3) in the transformed domain, packed for each point: shape (points, n)."""
+    g = _KERNEL_TRANSFORMS[size]
+    points = np.einsum("ik,fckl,jl->ijfc", g, w.astype(np.float64), g).astype(np.float32)
+    return pack_filters(points.reshape(-1, w.shape[1]), len(g) ** 2)
+
+
+def bind_winograd(
+    x: ArraySpec, w: Array, b: Array | None, residual: Array | Input, where: Windows, e: Epilogue, size: int
+) -> Bound:
+    """The convolution by tiles of ``size`` x ``size`` outputs."""
+    filters, channels = w.shape[:2]
+    height, width = where.output
+    rows, columns = -(-height // size), -(-width // size)
+    points = (size + 2) ** 2
+    image, begins = where.image, where.begins
+    padded = max(rows * size + 2, begins[0] + image[0]), max(columns * size + 2, begins[1] + image[1])
+    padding = Padding(1, *image, channels, 0, *begins, 1, *padded)
+    fitting = max(1, _BLOCK_BYTES // (4 * points * (channels + filters) * TILE_ROWS))
+    block = min(fitting, -(-rows * columns // TILE_ROWS)) * TILE_ROWS
+    return Bound(
+        winograd,
+        (
+            Pool(),
+            Input(0, flat=True),
+            transformed_weights(w, size),
+            np.zeros(1, np.float32) if b is None else np.ascontiguousarray(b),
+            residual,
+            Output(flat=True),
+            x.shape[0],
+            Tiles(size, channels, filters, rows, columns, padding.padded_width, height, width),
+            np.minimum(np.arange(block + TILE_ROWS), block - 1) * channels,
+            np.zeros(1, np.int64),
+            block,
+            e,
+            padding,
+            Scratch((padding.padded_height * padding.padded_width * channels,)),
+            Scratch((points * block * channels,)),
+            Scratch((points * block * filters,)),
+            Scratch((2 * points * LANES,), per_thread=True),
+            Scratch((TILE_ROWS * TILE_COLUMNS,), per_thread=True),
+        ),
+        (ArraySpec((x.shape[0], height, width, filters), FLOAT32),),
+    )
+
+
+def tile_size(where: Windows, channels: int, filters: int) -> int:
+    """The tile that computes a convolution in the least time, 0 for none: a model of arithmetic and weight traffic."""
+    eligible = where.kernel == (3, 3) and where.strides == (1, 1) and where.dilations == (1, 1)
+    if not eligible or channels < max(LANES, 32) or filters < max(LANES, 32):
+        return 0
+    best, least = 0, _direct_cost(where, channels, filters)
+    for size in (2, 4):
+        cost = _winograd_cost(where, channels, filters, size)
+        if cost < least:
+            best, least = size, cost
+    return best
+
+
+def _direct_cost(where: Windows, channels: int, filters: int) -> float:
+    positions = where.output[0] * where.output[1]
+    return positions * channels * filters * 9.0
+
+
+def _winograd_cost(where: Windows, channels: int, filters: int, size: int) -> float:
+    """In multiply-adds: the products, the transforms of each element, and the weights that come from memory."""
+    rows, columns = -(-where.output[0] // size), -(-where.output[1] // size)
+    tiles, points = rows * columns, (size + 2) ** 2
+    whole = -(-tiles // (TILE_ROWS // 2)) * (TILE_ROWS // 2)
+    products = float(whole * points * channels * filters)
+    transforms = 8.0 * tiles * points * (channels + filters)
+    traffic = 12.0 * points * channels * filters
+    return products + transforms + traffic
