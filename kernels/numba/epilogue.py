@@ -7,11 +7,15 @@ and two numbers, so that one compiled function serves them all; the choice is ma
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.jit import jit
+from onnxlite.kernels.numba.memory import address, floats
+from onnxlite.kernels.numba.sealed import sealed
+from onnxlite.kernels.numba.vectormath import erf, sigmoid, tanh
 
 #: Where the bias lies: none, one element per row of the block, or one per column.
 NO_BIAS, ROW_BIAS, COLUMN_BIAS = 0, 1, 2
@@ -48,7 +52,16 @@ def activation_code(
     return code, np.float32(chosen[0]), np.float32(chosen[1])
 
 
-@jit
+class Epilogue(NamedTuple):
+    """What follows a product, but for the arrays: the arguments of `apply_epilogue` of these names."""
+
+    bias_axis: int
+    activation: int
+    alpha: np.float32
+    beta: np.float32
+
+
+@jit(inline=True)
 def apply_epilogue(
     c: Array,
     start: int,
@@ -79,27 +92,47 @@ def apply_epilogue(
         alpha: The activation's first parameter.
         beta: Its second one.
     """
+    _apply(
+        address(c, start), rows, columns, stride, address(bias, bias_start), bias_axis,
+        address(residual, start) if residual.size > 0 else 0, activation, alpha, beta,
+    )  # fmt: skip
+
+
+@sealed
+def _apply(
+    c: int,
+    rows: int,
+    columns: int,
+    stride: int,
+    bias: int,
+    bias_axis: int,
+    residual: int,
+    activation: int,
+    alpha: np.float32,
+    beta: np.float32,
+) -> None:
+    """`apply_epilogue` by addresses; the address 0 is no residual."""
     for row in range(rows):
-        first = start + row * stride
-        line = c[first : first + columns]
+        line = floats(c + 4 * row * stride, columns)
         if bias_axis == ROW_BIAS:
-            shift = bias[bias_start + row]
+            shift = floats(bias + 4 * row, 1)[0]
             for i in range(columns):
                 line[i] += shift
         elif bias_axis == COLUMN_BIAS:
-            shifts = bias[bias_start : bias_start + columns]
+            shifts = floats(bias, columns)
             for i in range(columns):
                 line[i] += shifts[i]
-        if residual.size > 0:
-            other = residual[first : first + columns]
+        if residual != 0:
+            other = floats(residual + 4 * row * stride, columns)
             for i in range(columns):
                 line[i] += other[i]
-        activate(line, activation, alpha, beta)
+        activate(c + 4 * row * stride, columns, activation, alpha, beta)
 
 
-@jit
-def activate(x: Array, activation: int, alpha: np.float32, beta: np.float32) -> None:
-    """An activation in place over a contiguous array."""
+@sealed
+def activate(place: int, count: int, activation: int, alpha: np.float32, beta: np.float32) -> None:
+    """An activation in place over numbers from an address on."""
+    x = floats(place, count)
     one, half = np.float32(1), np.float32(0.5)
     if activation == NONE:
         return
@@ -114,10 +147,10 @@ def activate(x: Array, activation: int, alpha: np.float32, beta: np.float32) -> 
             x[i] = _clip(x[i], alpha, beta)
     elif activation == SIGMOID:
         for i in range(x.size):
-            x[i] = _sigmoid(x[i])
+            x[i] = sigmoid(x[i])
     elif activation == TANH:
         for i in range(x.size):
-            x[i] = math.tanh(x[i])
+            x[i] = tanh(x[i])
     elif activation == HARD_SIGMOID:
         for i in range(x.size):
             x[i] = _clip(alpha * x[i] + beta, np.float32(0), one)
@@ -126,14 +159,14 @@ def activate(x: Array, activation: int, alpha: np.float32, beta: np.float32) -> 
             x[i] = x[i] * _clip(x[i] * np.float32(1 / 6) + half, np.float32(0), one)
     elif activation == SILU:
         for i in range(x.size):
-            x[i] = x[i] * _sigmoid(x[i])
+            x[i] = x[i] * sigmoid(x[i])
     elif activation == GELU:
         for i in range(x.size):
-            x[i] = half * x[i] * (one + np.float32(math.erf(x[i] * np.float32(math.sqrt(0.5)))))
+            x[i] = half * x[i] * (one + erf(x[i] * np.float32(math.sqrt(0.5))))
     elif activation == GELU_TANH:
         for i in range(x.size):
             inner = x[i] + np.float32(0.044715) * x[i] * x[i] * x[i]
-            x[i] = half * x[i] * (one + np.float32(math.tanh(np.float32(math.sqrt(2 / math.pi)) * inner)))
+            x[i] = half * x[i] * (one + tanh(np.float32(math.sqrt(2 / math.pi)) * inner))
 
 
 @jit(inline=True)
@@ -141,8 +174,3 @@ def _clip(x: np.float32, low: np.float32, high: np.float32) -> np.float32:
     """``min(max(x, low), high)``; NaN stays NaN."""
     raised = low if x < low else x
     return high if raised > high else raised
-
-
-@jit(inline=True)
-def _sigmoid(x: np.float32) -> np.float32:
-    return np.float32(1) / (np.float32(1) + np.float32(math.exp(-x)))

@@ -68,6 +68,13 @@ def jit(function: Callable[..., Any] | None = None, *, reassociate: bool = False
     return dispatcher
 
 
+def entry_point(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[..., Any]:
+    """What calls a compiled function with arguments of these types, without looking at their types on every call."""
+    signature = tuple(function.typeof_pyval(argument) for argument in arguments)  # type: ignore[attr-defined]
+    function.compile(signature)  # type: ignore[attr-defined]
+    return function.overloads[signature].entry_point  # type: ignore[attr-defined,no-any-return]
+
+
 def cache_folder() -> Path | None:
     """Where compiled kernels are kept, or None for nowhere.
 

@@ -1,68 +1,422 @@
-"""MatMul and Gemm with one constant or two run-time operands, float32."""
+"""MatMul and Gemm of float32: one compiled function for constant and run-time operands, batches and single rows.
+
+The result is computed in blocks, each of which a thread finishes, epilogue included, while it is in the cache.
+"""
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from onnxlite.kernels.arrays import Array
+from onnxlite.kernels.numba.epilogue import COLUMN_BIAS, NO_BIAS, NONE, ROW_BIAS, Epilogue, apply_epilogue
 from onnxlite.kernels.numba.jit import jit
-from onnxlite.kernels.numba.product import multiply_panels, pack_left, pack_right, packed_columns, packed_rows
+from onnxlite.kernels.numba.memory import address, floats, read, write
+from onnxlite.kernels.numba.product import DEPTH_STEP, multiply_block, pack_panels, pack_right, packed_columns
+from onnxlite.kernels.numba.sealed import sealed
 from onnxlite.kernels.numba.simd import TILE_COLUMNS, TILE_ROWS
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Declined, Input, Output, Pool, Scratch
 from onnxlite.kernels.numba.table import op
 from onnxlite.kernels.numba.threads import parallel_for
 
-#: The columns of the result that one piece of work computes.
-_COLUMNS = 8 * TILE_COLUMNS
+#: How a right matrix is used: packed beforehand, packed block by block, as it is, or by single rows and columns.
+_PACKED, _PACK, _DIRECT, _ROW, _COLUMN = range(5)
+
+#: The multiply-adds of a block of the result, about; and the largest block, in columns and rows.
+_BLOCK_WORK, _BLOCK_COLUMNS, _BLOCK_ROWS = 500_000, 8 * TILE_COLUMNS, 8 * TILE_ROWS
+#: The multiply-adds in a piece of work, at least.
+_PIECE_WORK = 1_000_000
+#: A right matrix of at most this many elements is used as it is: its rows stay in the first two caches.
+_DIRECT_SIZE = 1 << 15
+#: The columns of a row that are computed at a time: they stay in the first cache while the right matrix streams past.
+_LINE = 512
+
+_NOTHING = np.zeros(1, np.float32)
+_EMPTY = np.zeros(0, np.float32)
+
+
+class Product(NamedTuple):
+    """The lengths of a product, in elements; the strides of one of its left and of its right matrices."""
+
+    rows: int
+    columns: int
+    depth: int
+    a_row: int
+    a_step: int
+    b_row: int
+    b_column: int
+    mode: int
+    block_rows: int
+    block_columns: int
+
+
+class Scale(NamedTuple):
+    """What a product is multiplied by before the bias is added, and after."""
+
+    before: np.float32
+    after: np.float32
 
 
 @jit
-def _pack_rows(start: int, stop: int, thread: int, a: Array, rows: int, depth: int, out: Array) -> None:
-    for panel in range(start, stop):
-        top = panel * TILE_ROWS
-        pack_left(a, top * depth, depth, 1, min(TILE_ROWS, rows - top), depth, out[top * depth :])
+def _multiply_items(  # type: ignore[no-untyped-def]
+    start, stop, thread, a, b, y, a_starts, b_starts, p, scale, bias, residual, e, edges, panels
+):
+    """The blocks ``start`` to ``stop`` of the results of all pairs of matrices, block rows going first."""
+    across = max(1, p.columns // p.block_columns)
+    down = -(-p.rows // p.block_rows)
+    for index in range(start, stop):
+        item, block = index // (across * down), index % (across * down)
+        left, top = block // down * p.block_columns, block % down * p.block_rows
+        width = p.block_columns if block // down < across - 1 else p.columns - left
+        height = min(p.block_rows, p.rows - top)
+        place = (item * p.rows + top) * p.columns + left
+        first, second, target = (
+            address(a, a_starts[item] + top * p.a_row),
+            address(b, b_starts[item]),
+            address(y, place),
+        )
+        if p.mode == _ROW:
+            _multiply_row(first, p.a_step, second + 4 * left, p.b_row, p.depth, width, target)
+        elif p.mode == _COLUMN:
+            _multiply_column(first, second, p.depth, height, target)
+        else:
+            edge, memory = address(edges, thread * edges.shape[1]), address(panels, thread * panels.shape[1])
+            _multiply_matrix(
+                first, p.a_row, p.a_step, height, second, p.b_row, p.b_column, p.mode, left, width, p.depth,
+                target, p.columns, edge, memory,
+            )  # fmt: skip
+        if scale.before != 1:
+            multiply_by(target, height, width, p.columns, scale.before)
+        bias_start = top if e.bias_axis == ROW_BIAS else left
+        apply_epilogue(
+            y, place, height, width, p.columns, bias, bias_start, e.bias_axis, residual, e.activation, e.alpha, e.beta
+        )
+        if scale.after != 1:
+            multiply_by(target, height, width, p.columns, scale.after)
 
 
-@jit
-def _multiply_columns(  # type: ignore[no-untyped-def]
-    start, stop, thread, a, rows, b, columns, depth, c, edges
+@sealed
+def _multiply_matrix(
+    a: int,
+    a_row: int,
+    a_step: int,
+    rows: int,
+    b: int,
+    b_row: int,
+    b_column: int,
+    mode: int,
+    left: int,
+    width: int,
+    depth: int,
+    c: int,
+    c_row: int,
+    edge: int,
+    panels: int,
 ) -> None:
-    for block in range(start, stop):
-        left = block * _COLUMNS
-        width = min(_COLUMNS, columns - left)
-        multiply_panels(a, 0, rows, b, left * depth, width, depth, c, left, columns, edges[thread])
+    """A block of a result at the address ``c``: ``rows`` rows, ``width`` columns from ``left`` on."""
+    for k in range(0, depth, DEPTH_STEP):
+        step = min(DEPTH_STEP, depth - k)
+        right, b_step, b_panel = b + 4 * left, b_row, TILE_COLUMNS
+        if mode == _PACKED:
+            right, b_step, b_panel = b + 4 * (left * depth + k * TILE_COLUMNS), TILE_COLUMNS, depth * TILE_COLUMNS
+        elif mode == _PACK:
+            pack_panels(b + 4 * (k * b_row + left * b_column), b_row, b_column, step, width, panels)
+            right, b_step, b_panel = panels, TILE_COLUMNS, step * TILE_COLUMNS
+        multiply_block(
+            a + 4 * k * a_step, a_row, a_step, TILE_ROWS * a_row, rows, right, b_step, b_panel, width, step, c, c_row,
+            1 if k > 0 else 0, edge,
+        )  # fmt: skip
+
+
+@sealed
+def _multiply_row(a: int, a_step: int, b: int, b_row: int, depth: int, columns: int, c: int) -> None:
+    """``c = a @ b`` for one row, reading the rows of b one after the other, four at a time."""
+    y = floats(c, columns)
+    y[:] = np.float32(0)
+    for k in range(0, depth, 4):
+        count = min(4, depth - k)
+        # Where fewer than four rows are left, the last one stands for the missing ones, times zero.
+        a0, b0 = read(a), floats(b, columns)
+        a1, b1 = (
+            read(a + 4 * a_step) if count > 1 else np.float32(0),
+            floats(b + 4 * b_row * min(1, count - 1), columns),
+        )
+        a2, b2 = (
+            read(a + 8 * a_step) if count > 2 else np.float32(0),
+            floats(b + 4 * b_row * min(2, count - 1), columns),
+        )
+        a3, b3 = (
+            read(a + 12 * a_step) if count > 3 else np.float32(0),
+            floats(b + 4 * b_row * min(3, count - 1), columns),
+        )
+        for i in range(columns):
+            y[i] += (a0 * b0[i] + a1 * b1[i]) + (a2 * b2[i] + a3 * b3[i])
+        a += 16 * a_step
+        b += 16 * b_row
+
+
+@sealed(reassociate=True)
+def _multiply_column(a: int, b: int, depth: int, rows: int, c: int) -> None:
+    """``c = a @ b`` for one column; the rows of a are contiguous."""
+    x = floats(b, depth)
+    for row in range(rows):
+        line = floats(a + 4 * row * depth, depth)
+        total = np.float32(0)
+        for k in range(depth):
+            total += line[k] * x[k]
+        write(c + 4 * row, total)
+
+
+@sealed
+def multiply_by(c: int, rows: int, columns: int, stride: int, factor: np.float32) -> None:
+    """Multiply a block in place."""
+    for row in range(rows):
+        line = floats(c + 4 * row * stride, columns)
+        for i in range(columns):
+            line[i] *= factor
 
 
 @jit
-def multiply_constant(pool, x, packed, columns, y, panels, edges):  # type: ignore[no-untyped-def]
-    """``y = x @ w``, with w packed: x is (..., depth), y is (..., columns)."""
-    depth = x.shape[-1]
-    rows = x.size // depth
-    a, c = x.reshape(-1), y.reshape(-1)
-    parallel_for(pool, _pack_rows, (a, rows, depth, panels), -(-rows // TILE_ROWS), 8)
-    pieces = -(-columns // _COLUMNS)
-    parallel_for(pool, _multiply_columns, (panels, rows, packed, columns, depth, c, edges), pieces, 1)
+def multiply(pool, a, b, y, a_starts, b_starts, p, scale, bias, residual, e, edges, panels):  # type: ignore[no-untyped-def]
+    """``y = epilogue(a @ b)`` for pairs of matrices, the starts of which in flat arrays are given."""
+    blocks = max(1, p.columns // p.block_columns) * -(-p.rows // p.block_rows)
+    work = p.depth * p.block_rows * p.block_columns
+    parallel_for(
+        pool,
+        _multiply_items,
+        (a, b, y, a_starts, b_starts, p, scale, bias, residual, e, edges, panels),
+        blocks * a_starts.size,
+        max(1, _PIECE_WORK // work),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """Matrices to multiply: where their memory comes from, where in it each one starts, and their strides."""
+
+    array: Any
+    starts: Array
+    row: int
+    column: int
+
+
+def bind_product(
+    a: Operand,
+    b: Operand,
+    size: tuple[int, int, int],
+    shape: tuple[int, ...],
+    *,
+    packed: bool = False,
+    scale: Scale | None = None,
+    bias: Any = _NOTHING,
+    residual: Any = _EMPTY,
+    epilogue: Epilogue | None = None,
+) -> Bound:
+    """The call of `multiply` for operands of ``size`` (rows, columns, depth), giving an output of ``shape``.
+
+    ``packed`` says that the right matrices are packed in panels.
+    """
+    rows, columns, depth = size
+    mode = _PACKED if packed else _mode(b, rows, columns, depth)
+    if mode == _COLUMN and a.column != 1:
+        mode = _PACK
+    block_rows, block_columns = _blocks(rows, columns, depth, mode)
+    p = Product(rows, columns, depth, a.row, a.column, b.row, b.column, mode, block_rows, block_columns)
+    panels = DEPTH_STEP * packed_columns(min(columns, 2 * block_columns)) if mode == _PACK else 1
+    no_epilogue = Epilogue(NO_BIAS, NONE, np.float32(0), np.float32(0))
+    return Bound(
+        multiply,
+        (
+            Pool(),
+            a.array,
+            b.array,
+            Output(0, flat=True),
+            a.starts,
+            b.starts,
+            p,
+            scale or Scale(np.float32(1), np.float32(1)),
+            bias,
+            residual,
+            epilogue or no_epilogue,
+            Scratch((TILE_ROWS * TILE_COLUMNS,), per_thread=True),
+            Scratch((panels,), per_thread=True),
+        ),
+        (ArraySpec(shape, FLOAT32),),
+    )
+
+
+def _mode(b: Operand, rows: int, columns: int, depth: int) -> int:
+    """How right matrices that are not packed are best used."""
+    if columns == 1 and b.row == 1:
+        return _COLUMN
+    if b.column != 1:
+        return _PACK
+    if rows == 1:
+        return _ROW
+    whole = columns >= TILE_COLUMNS and depth <= DEPTH_STEP
+    return _DIRECT if whole and (columns * depth <= _DIRECT_SIZE or rows <= TILE_ROWS) else _PACK
+
+
+def _blocks(rows: int, columns: int, depth: int, mode: int) -> tuple[int, int]:
+    """The rows and columns of a block: of equal size, about, and as much work as a block should be."""
+    if mode == _COLUMN:
+        return max(1, min(rows, _BLOCK_WORK // (8 * depth))), 1
+    if mode == _ROW:
+        return 1, min(columns, _LINE)
+    if rows == 1:
+        width = max(TILE_COLUMNS, _BLOCK_WORK // (8 * depth) // TILE_COLUMNS * TILE_COLUMNS)
+        return 1, min(width, packed_columns(columns))
+    width = min(packed_columns(columns), _BLOCK_COLUMNS)
+    limit = 4 * _BLOCK_ROWS if mode == _PACK else _BLOCK_ROWS
+    height = max(TILE_ROWS, min(limit, _BLOCK_WORK // (depth * width)))
+    if mode == _PACK:
+        height = limit
+    parts = -(-rows // height)
+    return -(-rows // (parts * TILE_ROWS)) * TILE_ROWS, width
+
+
+def pack_constant(matrices: Array, transposed: bool = False, factor: float = 1.0) -> Array:
+    """Right matrices (count, depth, columns), perhaps given transposed, times a factor, in panels."""
+    straight = np.swapaxes(matrices, 1, 2) if transposed else matrices
+    count, depth, columns = straight.shape
+    scaled = np.ascontiguousarray(straight, np.float32) * np.float32(factor)
+    packed = np.empty((count, packed_columns(columns) * depth), np.float32)
+    for item in range(count):
+        pack_right(scaled[item].reshape(-1), 0, columns, depth, columns, packed[item])
+    return packed.reshape(-1)
+
+
+def writable(spec: ArraySpec, index: int) -> Any:
+    """An input as the compiled functions take it, flat: constants as copies, since read-only is a type of its own."""
+    return Input(index, flat=True) if spec.value is None else np.array(spec.value, np.float32).reshape(-1)
 
 
 @op("MatMul", since=1)
 def matmul(a: ArraySpec, b: ArraySpec) -> Bound | Declined:
-    """``a @ b`` with a constant matrix ``b`` (ONNX MatMul-13)."""
-    if a.dtype != FLOAT32 or b.value is None or len(b.shape) != 2 or len(a.shape) < 1 or not a.size or not b.size:
-        return Declined("only a product of float32 with a constant matrix is compiled")
-    depth, columns = b.shape
-    rows = a.size // depth
-    packed = np.empty(packed_columns(columns) * depth, np.float32)
-    pack_right(np.ravel(b.value), 0, columns, depth, columns, packed)
-    return Bound(
-        multiply_constant,
-        (
-            Pool(),
-            Input(0),
-            packed,
-            columns,
-            Output(),
-            Scratch((packed_rows(rows) * depth,)),
-            Scratch((TILE_ROWS * TILE_COLUMNS,), per_thread=True),
-        ),
-        (ArraySpec((*a.shape[:-1], columns), FLOAT32),),
+    """``a @ b`` for float32 operands of any rank, constant or not (ONNX MatMul-13)."""
+    if a.dtype != FLOAT32 or b.dtype != FLOAT32:
+        return Declined(f"only float32 is compiled, not {a.dtype} and {b.dtype}")
+    if not a.shape or not b.shape or a.shape[-1] != b.shape[-2 if len(b.shape) > 1 else -1]:
+        return Declined("the shapes do not fit: the reference says how")
+    if not a.size or not b.size:
+        return Declined("an empty product is not compiled")
+    left = a.shape if len(a.shape) > 1 else (1, *a.shape)
+    right = b.shape if len(b.shape) > 1 else (*b.shape, 1)
+    if len(right) > 2 and math.prod(right[:-2]) == 1 and len(right) <= len(left):
+        right = right[-2:]
+    if len(right) == 2 and len(left) > 2:
+        left = (math.prod(left[:-1]), left[-1])
+    try:
+        batch = np.broadcast_shapes(left[:-2], right[:-2])
+    except ValueError:
+        return Declined("the batches do not broadcast: the reference says how")
+    rows, depth, columns = left[-2], left[-1], right[-1]
+    shape = (
+        *np.broadcast_shapes(a.shape[:-2], b.shape[:-2]),
+        *a.shape[-2:-1],
+        *(b.shape[-1:] if len(b.shape) > 1 else ()),
     )
+    packed = b.value is not None and columns > 1
+    if packed:
+        item = packed_columns(columns) * depth
+        panels = pack_constant(np.asarray(b.value).reshape(-1, depth, columns))
+        second = Operand(panels, _starts(right[:-2], batch, item), TILE_COLUMNS, 1)
+    else:
+        second = Operand(writable(b, 1), _starts(right[:-2], batch, depth * columns), columns, 1)
+    first = Operand(writable(a, 0), _starts(left[:-2], batch, rows * depth), depth, 1)
+    return bind_product(first, second, (rows, columns, depth), shape, packed=packed)
+
+
+def _starts(batch: tuple[int, ...], broadcast: tuple[int, ...], size: int) -> Array:
+    """Where the matrices of a batch start, in the order of the batch that it is broadcast to."""
+    numbers = np.arange(math.prod(batch), dtype=np.int64).reshape(batch) * size
+    return np.ascontiguousarray(np.broadcast_to(numbers, broadcast)).reshape(-1)
+
+
+@op("Gemm", since=7)
+def gemm(
+    a: ArraySpec,
+    b: ArraySpec,
+    c: ArraySpec | None = None,
+    *,
+    alpha: float = 1.0,
+    beta: float = 1.0,
+    transA: int = 0,  # noqa: N803
+    transB: int = 0,  # noqa: N803
+) -> Bound | Declined:
+    """``alpha * A' @ B' + beta * C`` in float32 (ONNX Gemm-13)."""
+    if a.dtype != FLOAT32 or b.dtype != FLOAT32:
+        return Declined(f"only float32 is compiled, not {a.dtype} and {b.dtype}")
+    if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[0 if transA else 1] != b.shape[1 if transB else 0]:
+        return Declined("the shapes do not fit: the reference says how")
+    if not a.size or not b.size:
+        return Declined("an empty product is not compiled")
+    rows, depth = a.shape[::-1] if transA else a.shape
+    columns = b.shape[0 if transB else 1]
+    zero = np.zeros(1, np.int64)
+    first = Operand(writable(a, 0), zero, 1 if transA else depth, rows if transA else 1)
+    packed = b.value is not None and columns > 1
+    if packed:
+        panels = pack_constant(np.asarray(b.value)[None], bool(transB), alpha)
+        second = Operand(panels, zero, TILE_COLUMNS, 1)
+    else:
+        second = Operand(writable(b, 1), zero, 1 if transB else columns, depth if transB else 1)
+    product_scale = 1.0 if packed else alpha
+    addend = _addend(c if beta else None, rows, columns, beta)
+    if addend is None:
+        return Declined("a C of one run-time number, or of a type or shape that does not fit, is not compiled")
+    bias, residual, axis, after = addend
+    return bind_product(
+        first,
+        second,
+        (rows, columns, depth),
+        (rows, columns),
+        packed=packed,
+        scale=Scale(np.float32(product_scale / after), np.float32(after)),
+        bias=bias,
+        residual=residual,
+        epilogue=Epilogue(axis, NONE, np.float32(0), np.float32(0)),
+    )
+
+
+@op("Gemm", since=1, until=6)
+def gemm_1(
+    a: ArraySpec,
+    b: ArraySpec,
+    c: ArraySpec,
+    *,
+    alpha: float = 1.0,
+    beta: float = 1.0,
+    broadcast: int = 0,
+    transA: int = 0,  # noqa: N803
+    transB: int = 0,  # noqa: N803
+) -> Bound | Declined:
+    """As version 7, C having the product's shape unless ``broadcast`` is set (ONNX Gemm-6)."""
+    bound = gemm(a, b, c, alpha=alpha, beta=beta, transA=transA, transB=transB)
+    if isinstance(bound, Bound) and not broadcast and c.shape != bound.outputs[0].shape:
+        return Declined("C does not have the shape of the product: the reference says how")
+    return bound
+
+
+def _addend(c: ArraySpec | None, rows: int, columns: int, beta: float) -> tuple[Any, Any, int, float] | None:
+    """The addend of a Gemm as bias, residual and axis of the bias, and the factor that is left for the sum."""
+    if c is None:
+        return _NOTHING, _EMPTY, NO_BIAS, 1.0
+    shape = (1,) * (2 - len(c.shape)) + c.shape
+    if c.dtype != FLOAT32 or shape not in ((rows, columns), (1, columns), (rows, 1), (1, 1)):
+        return None
+    if c.value is not None:
+        after, values = 1.0, np.asarray(c.value).reshape(shape) * np.float32(beta)
+        array: Any = np.array(np.broadcast_to(values, (rows, 1) if shape[1] == 1 else shape)).reshape(-1)
+    else:
+        after, array = beta, Input(2, flat=True)
+        if shape == (1, 1) and rows * columns > 1:
+            return None
+    if shape == (1, columns):
+        return array, _EMPTY, COLUMN_BIAS, after
+    if shape[1] == 1:
+        return array, _EMPTY, ROW_BIAS, after
+    return _NOTHING, array, NO_BIAS, after

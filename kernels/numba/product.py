@@ -1,8 +1,9 @@
-"""The matrix product of float32 in packed panels: what MatMul, Gemm and the convolutions stand on.
+"""The matrix product of float32 block by block: what MatMul, Gemm, convolutions and recurrent layers stand on.
 
-A left matrix (rows x depth) is packed into panels of TILE_ROWS rows, each stored column by column; a right matrix
-(depth x columns) into panels of TILE_COLUMNS columns, each stored row by row (Goto and van de Geijn, 2008).  Rows and
-columns that are missing from the last panel are zeros; a last panel of few rows is packed to half a tile or to one row.
+A right matrix (depth x columns) is packed into panels of TILE_COLUMNS columns, each stored row by row, or used as it
+is.  A left matrix (rows x depth) may be packed into panels of TILE_ROWS rows, each stored column by column (Goto and
+van de Geijn, 2008); rows and columns that are missing from the last panel are zeros, and a last panel of few rows is
+packed to half a tile or to one row.
 """
 
 from __future__ import annotations
@@ -11,22 +12,18 @@ import numpy as np
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.jit import jit
-from onnxlite.kernels.numba.simd import (
-    HALF_ROWS,
-    TILE_COLUMNS,
-    TILE_ROWS,
-    half_tile_product,
-    row_product,
-    tile_product,
-)
+from onnxlite.kernels.numba.memory import address, read, write
+from onnxlite.kernels.numba.sealed import sealed
+from onnxlite.kernels.numba.simd import HALF_ROWS, TILE_COLUMNS, TILE_ROWS
+from onnxlite.kernels.numba.tile import copy_row, multiply_tile
 
 #: A product is accumulated in steps of this depth, so that the panels of a step stay in the first two caches.
-DEPTH_STEP = 1024
+DEPTH_STEP = 512
 
 
 def packed_rows(rows: int) -> int:
     """The rows that the panels of a left matrix take, with padding."""
-    return rows // TILE_ROWS * TILE_ROWS + panel_height(rows % TILE_ROWS)
+    return int(rows // TILE_ROWS * TILE_ROWS + panel_height(rows % TILE_ROWS))
 
 
 def packed_columns(columns: int) -> int:
@@ -65,33 +62,28 @@ def pack_left(a: Array, a_start: int, row_stride: int, column_stride: int, rows:
 @jit
 def pack_right(b: Array, b_start: int, row_stride: int, depth: int, columns: int, out: Array) -> None:
     """Pack depth x columns elements of a flat array, rows contiguous, into row panels."""
+    pack_panels(address(b, b_start), row_stride, 1, depth, columns, address(out, 0))
+
+
+@sealed
+def pack_panels(b: int, row_stride: int, column_stride: int, depth: int, columns: int, out: int) -> None:
+    """Pack depth x columns elements, from an address and with strides, into row panels at another address."""
     for left in range(0, columns, TILE_COLUMNS):
-        base = left * depth
         width = min(TILE_COLUMNS, columns - left)
-        if width == TILE_COLUMNS:
-            for k in range(depth):
-                source = b_start + k * row_stride + left
-                for column in range(TILE_COLUMNS):
-                    out[base + k * TILE_COLUMNS + column] = b[source + column]
-        else:
-            for k in range(depth):
-                source = b_start + k * row_stride + left
-                for column in range(TILE_COLUMNS):
-                    value = b[source + column] if column < width else np.float32(0)
-                    out[base + k * TILE_COLUMNS + column] = value
+        source, target = b + 4 * left * column_stride, out + 4 * left * depth
+        for _ in range(depth):
+            if width == TILE_COLUMNS and column_stride == 1:
+                copy_row(source, target)
+            else:
+                for column in range(width):
+                    write(target + 4 * column, read(source + 4 * column * column_stride))
+                for column in range(width, TILE_COLUMNS):
+                    write(target + 4 * column, np.float32(0))
+            source += 4 * row_stride
+            target += 4 * TILE_COLUMNS
 
 
 @jit(inline=True)
-def _tile(a, a_start, height, b, b_start, c, c_start, c_stride, depth, accumulate):  # type: ignore[no-untyped-def]
-    if height == TILE_ROWS:
-        tile_product(a, a_start, b, b_start, c, c_start, c_stride, depth, accumulate)
-    elif height == HALF_ROWS:
-        half_tile_product(a, a_start, b, b_start, c, c_start, c_stride, depth, accumulate)
-    else:
-        row_product(a, a_start, b, b_start, c, c_start, c_stride, depth, accumulate)
-
-
-@jit
 def multiply_panels(
     a: Array,
     a_start: int,
@@ -120,23 +112,89 @@ def multiply_panels(
         c_stride: The elements from one row of the result to the next.
         edge: Memory of TILE_ROWS x TILE_COLUMNS elements.
     """
+    _multiply_panels(
+        address(a, a_start), rows, address(b, b_start), columns, depth, address(c, c_start), c_stride, address(edge, 0)
+    )
+
+
+@sealed
+def _multiply_panels(a: int, rows: int, b: int, columns: int, depth: int, c: int, c_row: int, edge: int) -> None:
+    """`multiply_panels` by addresses: all full tiles of rows, then the rest of the rows."""
+    full = rows // TILE_ROWS * TILE_ROWS
     for k in range(0, depth, DEPTH_STEP):
-        step = min(DEPTH_STEP, depth - k)
-        accumulate = 1 if k > 0 else 0
-        for left in range(0, columns, TILE_COLUMNS):
-            width = min(TILE_COLUMNS, columns - left)
-            right = b_start + left * depth + k * TILE_COLUMNS
-            for top in range(0, rows, TILE_ROWS):
-                height = panel_height(rows - top)
-                filled = min(height, rows - top)
-                panel = a_start + top * depth + k * height
-                target = c_start + top * c_stride + left
-                if filled == height and width == TILE_COLUMNS:
-                    _tile(a, panel, height, b, right, c, target, c_stride, step, accumulate)
-                    continue
-                _tile(a, panel, height, b, right, edge, 0, TILE_COLUMNS, step, 0)
-                for row in range(filled):
-                    for column in range(width):
-                        value = edge[row * TILE_COLUMNS + column]
-                        place = target + row * c_stride + column
-                        c[place] = c[place] + value if accumulate else value
+        step, accumulate = min(DEPTH_STEP, depth - k), 1 if k > 0 else 0
+        right = b + 4 * k * TILE_COLUMNS
+        height, top, count = TILE_ROWS, 0, full
+        while count > 0:
+            left = a + 4 * (top * depth + k * height)
+            multiply_block(
+                left, 1, height, height * depth, count, right, TILE_COLUMNS, TILE_COLUMNS * depth, columns, step,
+                c + 4 * top * c_row, c_row, accumulate, edge,
+            )  # fmt: skip
+            height, top, count = panel_height(rows - full), full, rows - full if top < full else 0
+
+
+@sealed
+def multiply_block(
+    a: int,
+    a_row: int,
+    a_step: int,
+    a_tile: int,
+    rows: int,
+    b: int,
+    b_step: int,
+    b_panel: int,
+    columns: int,
+    depth: int,
+    c: int,
+    c_row: int,
+    accumulate: int,
+    edge: int,
+) -> None:
+    """The product of two matrices, into (accumulate 0) or added to (1) a block.
+
+    Where the right matrix is not packed and its last panel is not full, the panel is taken from further left, so that
+    some columns are computed twice: then there must be at least TILE_COLUMNS of them, and nothing to add to.
+
+    Args:
+        a: The address of the left matrix.
+        a_row: The elements from one of its rows to the next.
+        a_step: The elements from one of its columns to the next.
+        a_tile: The elements from one tile of TILE_ROWS rows to the next.
+        rows: Its rows.
+        b: The address of the right matrix.
+        b_step: The elements from one row to the next of a panel: TILE_COLUMNS if it is packed.
+        b_panel: The elements from one panel to the next: TILE_COLUMNS if it is not packed.
+        columns: Its columns.
+        depth: Its rows.
+        c: The address of the result.
+        c_row: The elements from one of its rows to the next.
+        accumulate: Whether to add to the result.
+        edge: The address of memory of TILE_ROWS x TILE_COLUMNS elements.
+    """
+    for left in range(0, columns, TILE_COLUMNS):
+        width, first = min(TILE_COLUMNS, columns - left), left
+        right = b + 4 * (left // TILE_COLUMNS) * b_panel
+        if width < TILE_COLUMNS and b_panel == TILE_COLUMNS and columns >= TILE_COLUMNS and accumulate == 0:
+            first, width = columns - TILE_COLUMNS, TILE_COLUMNS
+            right = b + 4 * first
+        for top in range(0, rows, TILE_ROWS):
+            height = min(TILE_ROWS, rows - top)
+            panel, place = a + 4 * (top // TILE_ROWS) * a_tile, c + 4 * (top * c_row + first)
+            whole = width == TILE_COLUMNS
+            target, stride = (place, c_row) if whole else (edge, TILE_COLUMNS)
+            multiply_tile(
+                height, panel, a_row, a_step, right, b_step, target, stride, depth, accumulate if whole else 0
+            )  # fmt: skip
+            if not whole:
+                _copy_edge(edge, place, c_row, height, width, accumulate)
+
+
+@jit
+def _copy_edge(edge, c, c_row, rows, width, accumulate):  # type: ignore[no-untyped-def]
+    """Put a part of a tile into, or add it to, the result."""
+    for row in range(rows):
+        source, target = edge + 4 * row * TILE_COLUMNS, c + 4 * row * c_row
+        for column in range(0, 4 * width, 4):
+            value = read(source + column)
+            write(target + column, read(target + column) + value if accumulate else value)

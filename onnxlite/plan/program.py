@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from onnxlite.kernels.arrays import Array
+from onnxlite.kernels.numba.jit import entry_point
 from onnxlite.kernels.numba.spec import Bound, Input, Output, Pool, Scratch
 from onnxlite.kernels.numba.threads import ThreadPool
 from onnxlite.plan.arena import Lifetime, allocate, plan_offsets
@@ -216,7 +217,7 @@ class Instance:
                 arguments.append(self._program.pool.block)
             else:
                 arguments.append(argument)
-        return bound.function, tuple(arguments)
+        return entry_point(bound.function, tuple(arguments)), tuple(arguments)
 
     def _reference_call(self, command: Command) -> Callable[[], None]:
         """A call of the reference kernel that reads and writes the instance's values."""

@@ -1,0 +1,68 @@
+"""Memory by address: what lets one compiled function serve arrays of any rank, layout and mutability."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
+
+_INT = ir.IntType(64)
+_FLOAT = ir.FloatType().as_pointer()
+_FLOATS = types.Array(types.float32, 1, "C")
+
+
+@intrinsic
+def address(typing_context: Any, array: Any, index: Any) -> Any:
+    """The address of an element of a flat array."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.ptrtoint(builder.gep(data, [arguments[1]]), _INT)
+
+    return types.intp(array, types.intp), generate
+
+
+@intrinsic
+def floats(typing_context: Any, place: Any, count: Any) -> Any:
+    """The float32 numbers from an address on, as an array."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place, count = arguments
+        array = context.make_array(_FLOATS)(context, builder)
+        size = ir.Constant(_INT, 4)
+        populate_array(
+            array,
+            data=builder.inttoptr(place, _FLOAT),
+            shape=cgutils.pack_array(builder, [count]),
+            strides=cgutils.pack_array(builder, [size]),
+            itemsize=size,
+            meminfo=None,
+        )
+        return array._getvalue()
+
+    return _FLOATS(types.intp, types.intp), generate
+
+
+@intrinsic
+def read(typing_context: Any, place: Any) -> Any:
+    """The float32 at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(builder.inttoptr(arguments[0], _FLOAT))
+
+    return types.float32(types.intp), generate
+
+
+@intrinsic
+def write(typing_context: Any, place: Any, value: Any) -> Any:
+    """Put a float32 at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[1], builder.inttoptr(arguments[0], _FLOAT))
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.float32), generate

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from onnxlite.conformance.compiled import KernelDeclined, bind_and_run
+from onnxlite.conformance.differential import assert_same, kernel_outputs
+from onnxlite.kernels.arrays import Array
+
+_SETTINGS = settings(max_examples=40, deadline=None, derandomize=True)
+_LENGTHS = st.sampled_from([1, 2, 3, 5, 8, 11, 12, 13, 31, 32, 33, 64, 70])
+
+
+def _random(*shape: int) -> Array:
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+def _check(op_type: str, version: int, *inputs: Array | None, constants: tuple[int, ...], **attributes: object) -> None:
+    expected = kernel_outputs(op_type, version, *inputs, **attributes)
+    for threads in (1, 2):
+        actual = bind_and_run(op_type, version, *inputs, constants=constants, threads=threads, **attributes)
+        assert_same(actual, expected, rtol=1e-4, atol=1e-4)
+
+
+@_SETTINGS
+@given(_LENGTHS, _LENGTHS, _LENGTHS, st.sampled_from([(), (0,), (1,), (0, 1)]))
+def test_matrices(rows: int, depth: int, columns: int, constants: tuple[int, ...]) -> None:
+    _check("MatMul", 13, _random(rows, depth), _random(depth, columns), constants=constants)
+
+
+@pytest.mark.parametrize("constants", [(), (1,)])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ((5,), (5,)),
+        ((5,), (5, 7)),
+        ((7, 5), (5,)),
+        ((3, 7, 5), (5,)),
+        ((3, 7, 5), (5, 4)),
+        ((5,), (3, 5, 7)),
+        ((3, 1, 7, 5), (2, 5, 33)),
+        ((1, 7, 5), (4, 5, 40)),
+        ((4, 7, 5), (1, 5, 40)),
+        ((7, 5), (2, 3, 5, 40)),
+        ((2, 3, 1, 40), (2, 3, 40, 50)),
+        ((1, 1, 3, 4), (1, 1, 1, 4, 2)),
+    ],
+)
+def test_ranks_and_batches(a: tuple[int, ...], b: tuple[int, ...], constants: tuple[int, ...]) -> None:
+    _check("MatMul", 13, _random(*a), _random(*b), constants=constants)
+
+
+@pytest.mark.parametrize("constants", [(), (1,)])
+@pytest.mark.parametrize("size", [(1, 1500, 700), (3, 1100, 37), (300, 520, 45), (200, 30, 600), (130, 600, 1)])
+def test_more_than_one_block(size: tuple[int, int, int], constants: tuple[int, ...]) -> None:
+    rows, depth, columns = size
+    a, b = _random(rows, depth), _random(depth, columns)
+    _check("MatMul", 1, a, b, constants=constants)
+    one, two = (bind_and_run("MatMul", 1, a, b, constants=constants, threads=threads)[0] for threads in (1, 2))
+    assert one.tobytes() == two.tobytes()
+
+
+@pytest.mark.parametrize("columns", [1, 5, 40])
+@pytest.mark.parametrize("rows", [1, 4])
+@pytest.mark.parametrize("constants", [(), (1,)])
+def test_infinities_and_nan_stay_in_their_rows_and_columns(rows: int, columns: int, constants: tuple[int, ...]) -> None:
+    a, b = _random(rows, 6), _random(6, columns)
+    a[0, 2], b[3, columns - 1], b[4, 0] = np.inf, -np.inf, np.nan
+    _check("MatMul", 13, a, b, constants=constants)
+
+
+@_SETTINGS
+@given(
+    st.sampled_from([1, 5, 13, 32]),
+    st.sampled_from([1, 6, 33]),
+    st.sampled_from([1, 7, 32, 45]),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["none", "matrix", "row", "vector", "column", "one", "scalar"]),
+    st.sampled_from([(), (1,), (1, 2), (2,)]),
+    st.sampled_from([(1.0, 1.0), (0.5, 1.0), (1.0, 0.25), (2.0, 3.0), (1.0, 0.0)]),
+    st.sampled_from([7, 9, 11, 13]),
+)
+def test_gemm(
+    rows: int,
+    depth: int,
+    columns: int,
+    transposed_a: bool,
+    transposed_b: bool,
+    addend: str,
+    constants: tuple[int, ...],
+    factors: tuple[float, float],
+    version: int,
+) -> None:
+    a = _random(depth, rows) if transposed_a else _random(rows, depth)
+    b = _random(columns, depth) if transposed_b else _random(depth, columns)
+    shapes = {"matrix": (rows, columns), "row": (1, columns), "vector": (columns,), "column": (rows, 1), "one": (1,)}
+    c = None if addend == "none" else _random(*shapes.get(addend, ()))
+    assume(c is None or c.size > 1 or rows * columns == 1 or 2 in constants)
+    _check(
+        "Gemm", version, a, b, c, constants=tuple(i for i in constants if i < 2 or c is not None),
+        alpha=factors[0], beta=factors[1], transA=int(transposed_a), transB=int(transposed_b),
+    )  # fmt: skip
+
+
+def test_old_gemm_broadcasts_only_when_told_to() -> None:
+    a, b, c = _random(3, 4), _random(4, 5), _random(5)
+    _check("Gemm", 6, a, b, c, constants=(1, 2), broadcast=1)
+    with pytest.raises(KernelDeclined):
+        bind_and_run("Gemm", 6, a, b, c, constants=(1, 2))
