@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from onnxlite.kernels.arrays import Array, is_array
 from onnxlite.kernels.dtypes import ELEMENT_TYPES, element_type
 from onnxlite.model.ir import Graph, Node
-from onnxlite.model.specification import schema_of
+from onnxlite.model.specification import attribute_default, schema_of
 from onnxlite.model.types import OptionalType, SequenceType, TensorType, ValueType
 
 #: The known types, by value name.
@@ -21,6 +21,9 @@ _BY_NAME = {row.onnx: row for row in ELEMENT_TYPES}
 
 #: Attributes that state the element type of the outputs, of those operators that have one.
 _TYPE_ATTRIBUTES = ("to", "dtype", "output_dtype", "output_datatype")
+
+#: Operators whose output has the type of the input unless an attribute states another.
+_LIKE_THE_INPUT = frozenset({"Bernoulli", "EyeLike", "RandomNormalLike", "RandomUniformLike"})
 
 
 def infer_types(graph: Graph, outer: Types) -> dict[str, ValueType]:
@@ -51,6 +54,8 @@ def _output_types(node: Node, types: Types) -> Iterable[ValueType | None]:
         return ()
     variables = _variables(schema, [types.get(name) for name in node.inputs])
     stated = _stated_type(node)
+    if stated is None and node.op_type in _LIKE_THE_INPUT:
+        stated = types.get(node.inputs[0])
     single = {c.type_param_str: c.allowed_type_strs for c in schema.type_constraints}
     formals = _formals(schema.outputs, len(node.outputs))
     return [_output_type(formal.type_str, variables, single, stated) for formal in formals]
@@ -95,7 +100,7 @@ def _formals(formals: Any, count: int) -> list[Any]:
 
 def _stated_type(node: Node) -> ValueType | None:
     for name in _TYPE_ATTRIBUTES:
-        code = node.attributes.get(name)
+        code = node.attributes.get(name) or attribute_default(node, name)
         if isinstance(code, int) and code:
             try:
                 return TensorType(element_type(code))
@@ -127,7 +132,7 @@ def _parsed(text: str) -> ValueType | None:
 
 def _control_types(node: Node, body: Graph, types: Types) -> list[ValueType | None]:
     """The outputs of If, Loop, Scan and SequenceMap, from those of the (first) body."""
-    inner = infer_types(body, types)
+    inner = infer_types(body, body_types(node, body, types))
     results = [inner.get(value.name) for value in body.outputs]
     if node.op_type == "If":
         return results
@@ -135,3 +140,21 @@ def _control_types(node: Node, body: Graph, types: Types) -> list[ValueType | No
         return [SequenceType(kind) for kind in results]
     # Loop's body starts with the condition; what is scanned gains an axis, so only the element type is kept.
     return [TensorType(k.element) if isinstance(k, TensorType) else k for k in results[node.op_type == "Loop" :]]
+
+
+def body_types(node: Node, body: Graph, types: Types) -> Types:
+    """The types that a node's body sees: those around it, and those of its inputs as far as the node tells them."""
+    kinds = [types.get(name) for name in node.inputs]
+    if node.op_type == "Loop":
+        kinds = [TensorType(_BY_NAME["int64"], ()), TensorType(_BY_NAME["bool"], ()), *kinds[2:]]
+    elif node.op_type == "Scan":
+        kinds = kinds[int(node.opset < 9) :]  # version 8 starts with the sequence lengths
+    elif node.op_type == "SequenceMap":
+        kinds = [kind.element if isinstance(kind, SequenceType) else kind for kind in kinds]
+    inner = dict(types)
+    for value, kind in zip(body.inputs, kinds, strict=False):
+        inner.pop(value.name, None)
+        if kind is not None:
+            # A state may change its shape from step to step, and a scanned input loses an axis.
+            inner[value.name] = TensorType(kind.element) if isinstance(kind, TensorType) else kind
+    return inner

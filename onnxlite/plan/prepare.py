@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from onnxlite.model.ir import Function, Graph, Model, Node
 from onnxlite.model.specification import function_body
 from onnxlite.plan.constants import constants_to_initializers
-from onnxlite.plan.infer import infer_types
+from onnxlite.plan.gradient import expand_gradients
+from onnxlite.plan.infer import Types
 from onnxlite.plan.inline import inline_functions
 from onnxlite.plan.place import place
 from onnxlite.providers import Provider
 
 
 def prepare(model: Model, providers: Sequence[Provider]) -> Graph:
-    """The model's graph with functions inlined and constants as initializers: what a session binds."""
+    """The model's graph with functions inlined, constants as initializers, gradients as nodes: what a session binds."""
 
-    def resolve(node: Node) -> Function | None:
+    def resolve(node: Node, types: Types) -> Function | None:
         local = model.functions.get((node.domain, node.op_type, node.overload))
         if local is not None:
             return local
@@ -24,5 +25,4 @@ def prepare(model: Model, providers: Sequence[Provider]) -> Graph:
             return None
         return function_body(node, [types.get(name) for name in node.inputs])
 
-    types = infer_types(model.graph, {})
-    return constants_to_initializers(inline_functions(model.graph, resolve))
+    return expand_gradients(constants_to_initializers(inline_functions(model.graph, resolve)))

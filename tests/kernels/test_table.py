@@ -20,6 +20,10 @@ SCHEMAS = sorted(
 REPLACED_BY_A_PASS = {("ai.onnx.preview.training", "Gradient")}
 
 
+#: The domain of operators that are in no model: passes put them into the graph.
+PRIVATE = "onnxlite"
+
+
 def label(schema: Any) -> str:
     return f"{schema.domain or 'ai.onnx'}.{schema.name}-{schema.since_version}"
 
@@ -64,14 +68,14 @@ def assert_same_default(actual: Any, expected: Any, where: str) -> None:
 
 def test_kernels_are_operators_of_the_specification() -> None:
     known = {(schema.domain, schema.name) for schema in SCHEMAS}
-    assert sorted(set(REFERENCE.operators()) - known) == []
+    assert sorted(entry for entry in set(REFERENCE.operators()) - known if entry[0] != PRIVATE) == []
 
 
 def test_kernels_serve_versions_that_exist() -> None:
     versions: dict[tuple[str, str], set[int]] = {}
     for schema in SCHEMAS:
         versions.setdefault((schema.domain, schema.name), set()).add(schema.since_version)
-    for operator in REFERENCE.operators():
+    for operator in versions.keys() & set(REFERENCE.operators()):
         for kernel in REFERENCE.kernels(*operator):
             served = {version for version in versions[operator] if REFERENCE.find(*operator, version) is kernel}
             assert served, f"{kernel.where} (since {kernel.since}, until {kernel.until}) serves no version"
