@@ -28,12 +28,11 @@ from onnxlite.plan import (  # noqa: F401 - importing the rules fills their tabl
     gradient_windows,
 )
 from onnxlite.plan.constants import constants_to_initializers
+from onnxlite.plan.gradient_nodes import has_gradients, is_gradient
 from onnxlite.plan.gradient_rules import CONSTANT_OPERATORS, Forward, rule_of
 from onnxlite.plan.gradient_terms import Emitter, Term, full_like
 from onnxlite.plan.infer import Types, body_types, infer_types
 from onnxlite.plan.inline import inline_functions, renamed
-
-_DOMAIN = "ai.onnx.preview.training"
 
 #: The element types that have gradients.
 _DIFFERENTIABLE = frozenset({"float", "double", "float16", "bfloat16"})
@@ -49,26 +48,18 @@ def expand_gradients(graph: Graph, outer: Types | None = None) -> Graph:
         InvalidGraph: A Gradient node names values that are not there, or has the wrong number of inputs.
         NotImplemented: An operator between ``xs`` and ``y`` has neither a gradient rule nor a function body.
     """
-    if not _has_gradients(graph):
+    if not has_gradients(graph):
         return graph
-    while waiting := [node for node in graph.nodes if _is_gradient(node)]:
+    while waiting := [node for node in graph.nodes if is_gradient(node)]:
         requests = [_Request.of(node, graph) for node in waiting]
         # A gradient that another one is taken of comes first.
-        ready = next((request for request in requests if not any(map(_is_gradient, request.path(graph)))), None)
+        ready = next((request for request in requests if not any(map(is_gradient, request.path(graph)))), None)
         if ready is None:
             labels = ", ".join(f"'{node.label}'" for node in waiting)
             raise InvalidGraph(f"the Gradient nodes {labels} of graph '{graph.name}' depend on each other in a circle")
         graph = _Expansion(graph, ready, outer or {}).expanded()
     types = infer_types(graph, outer or {})
     return replace(graph, nodes=tuple(_with_bodies(node, types) for node in graph.nodes))
-
-
-def _is_gradient(node: Node) -> bool:
-    return node.op_type == "Gradient" and node.domain == _DOMAIN
-
-
-def _has_gradients(graph: Graph) -> bool:
-    return any(_is_gradient(n) or any(_has_gradients(body) for _, body in n.graphs()) for n in graph.nodes)
 
 
 def _with_bodies(node: Node, types: Types) -> Node:
@@ -154,7 +145,8 @@ class _Expansion:
                 known = types.get(name)
                 if known is None or (isinstance(known, TensorType) and known.shape is None):
                     types[name] = kind
-            if node.op_type not in CONSTANT_OPERATORS and not self.changing.isdisjoint(reads(node)):
+            is_constant = not node.domain and node.op_type in CONSTANT_OPERATORS
+            if not is_constant and not self.changing.isdisjoint(reads(node)):
                 results = [name for name in node.outputs if name and self._differentiable(name)]
                 self.changing.update(results)
                 if results:

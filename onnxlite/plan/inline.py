@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from onnxlite.errors import InvalidGraph
 from onnxlite.model.ir import AttributeReference, AttributeValue, Function, Graph, Node, Value
 from onnxlite.model.order import captures
+from onnxlite.plan.gradient_nodes import is_gradient
 from onnxlite.plan.infer import Types, body_types, infer_types
 
 #: Functions that call functions can describe a graph exponentially larger than their file.
@@ -28,7 +29,7 @@ def inline_functions(graph: Graph, resolve: Resolver) -> Graph:
     while True:
         # A body that depends on the types of values inside another call's body is found in the next round.
         try:
-            inlined = _Inliner(resolve, _prefixes(graph)).graph(graph, {})
+            inlined = _Inliner(resolve, graph).graph(graph, {})
         except RecursionError as error:
             raise InvalidGraph("the functions of the model are nested too deeply") from error
         if inlined is graph:
@@ -39,7 +40,8 @@ def inline_functions(graph: Graph, resolve: Resolver) -> Graph:
 @dataclass(slots=True)
 class _Inliner:
     resolve: Resolver
-    used: set[str]
+    root: Graph
+    used: set[str] = field(default_factory=set)
     types: Types = field(default_factory=dict)
     count: int = 0
 
@@ -73,6 +75,8 @@ class _Inliner:
 
     def prefix(self, node: Node) -> str:
         call = node.name or next(filter(None, node.outputs), node.op_type)
+        if not self.used:  # looked for only if there is a call
+            self.used.update(_prefixes(self.root))
         prefix, number = call, 1
         while prefix in self.used:
             number += 1
@@ -85,7 +89,7 @@ def _prefixes(graph: Graph) -> set[str]:
     """What the graph's names have before a slash: exporters make names like those of inlined calls."""
     names = {*graph.initializers, *graph.values, *(value.name for value in graph.inputs)}
     names.update(*(node.outputs for node in graph.nodes))
-    used = {name[:i] for name in names for i, letter in enumerate(name) if letter == "/"}
+    used = {"/".join(parts[:i]) for parts in (name.split("/") for name in names) for i in range(1, len(parts))}
     return used.union(*(_prefixes(body) for node in graph.nodes for _, body in node.graphs()))
 
 
@@ -153,7 +157,7 @@ class _Scope:
                     yield name, self.attributes[value.name]
             elif isinstance(value, Graph):
                 yield name, self.graph(value)
-            elif node.op_type == "Gradient" and node.domain == "ai.onnx.preview.training":
+            elif is_gradient(node):
                 # Its attributes are the names of values.
                 yield name, self.rename(value) if isinstance(value, str) else tuple(map(self.rename, value))
             else:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from onnxlite.model.ir import Function, Graph, Model, Node
 from onnxlite.model.specification import function_body
 from onnxlite.plan.constants import constants_to_initializers
-from onnxlite.plan.gradient import expand_gradients
+from onnxlite.plan.gradient_nodes import has_gradients
 from onnxlite.plan.infer import Types
 from onnxlite.plan.inline import inline_functions
 from onnxlite.plan.place import place
@@ -25,4 +25,10 @@ def prepare(model: Model, providers: Sequence[Provider]) -> Graph:
             return None
         return function_body(node, [types.get(name) for name in node.inputs])
 
-    return expand_gradients(constants_to_initializers(inline_functions(model.graph, resolve)))
+    graph = constants_to_initializers(inline_functions(model.graph, resolve))
+    if not has_gradients(graph):
+        return graph
+    # Imported here: only models that are to be trained wait for the gradient rules.
+    from onnxlite.plan.gradient import expand_gradients
+
+    return expand_gradients(graph)
