@@ -13,7 +13,7 @@ from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, Input, Output, Pool, Scratch, View
 from onnxlite.kernels.numba.threads import ThreadPool
 from onnxlite.plan.dependence import is_repeatable, shaping_inputs
-from onnxlite.plan.plan import ABSENT, Plan, Step, call_step, execute
+from onnxlite.plan.plan import ABSENT, DISCARDED, Plan, Step, call_step, execute
 from onnxlite.plan.program import Alias, Buffer, Command, Constant, Dynamic, Program, Storage
 
 #: How many programs a plan keeps, and after how many of them it takes its shapes to change all the time.
@@ -76,6 +76,7 @@ class _Walk:
         self._storage[ABSENT] = Constant(None)
         self._commands: list[Command] = []
         self._slots = (*plan.inputs, *plan.captured)
+        self._unused = len(plan.template)
         for slot, value in zip(self._slots, given, strict=True):
             plain = _is_plain(value)
             self._values[slot] = _usable(value) if plain else value
@@ -110,7 +111,8 @@ class _Walk:
         predictable = fixed and shaping is not None and all(constant[i] for i in shaping if i < len(constant))
         for slot, result in zip(outputs, results, strict=True):
             self._values[slot] = result
-            self._storage[slot] = _buffer(result) if predictable and _is_plain(result) else Dynamic()
+            kept = predictable and slot != DISCARDED and _is_plain(result)
+            self._storage[slot] = _buffer(result) if kept else Dynamic()
         self._commands.append(Command(step, step.inputs, outputs))
 
     def _constant(self, step: Step) -> list[bool]:
@@ -161,11 +163,24 @@ class _Walk:
         arrays = [np.empty(spec.shape, spec.dtype) for spec in answer.outputs]
         given = [v if c else _usable(v) for v, c in zip(inputs, self._constant(step), strict=True)]
         call_bound(answer, given, arrays, self._pool)
+        slots = self._with_places(outputs, len(arrays))
+        for slot, array in zip(slots, arrays, strict=True):
+            self._storage[slot] = _buffer(array)
         for slot, array in zip(outputs, arrays, strict=False):
             self._values[slot] = array
-            self._storage[slot] = _buffer(array)
-        self._commands.append(Command(step, step.inputs, outputs, answer))
+        self._commands.append(Command(step, step.inputs, slots, answer))
         return True
+
+    def _with_places(self, outputs: tuple[int, ...], count: int) -> tuple[int, ...]:
+        """The slots of a compiled kernel's outputs: those that the node leaves out get slots of their own."""
+        slots = []
+        for index in range(count):
+            if index < len(outputs) and outputs[index] != DISCARDED:
+                slots.append(outputs[index])
+            else:
+                slots.append(self._unused)
+                self._unused += 1
+        return tuple(slots)
 
     def _spec(self, slot: int, value: Any) -> ArraySpec | None:
         if value is None:
