@@ -46,7 +46,7 @@ def conv(
     bias = None if b is None else b.value
     epilogue = Epilogue(NO_BIAS if b is None else COLUMN_BIAS, *code)
     added = np.empty(0, np.float32) if residual is None else Input(3, flat=True)
-    if group > 1 and w.shape[:2] == (group, 1):
+    if group > 1 and w.shape[:2] == (group, 1) and len(x.shape) <= 4:
         return bind_depthwise(x, w.value, bias, added, where, epilogue)
     size = tile_size(where, *w.shape[1::-1]) if group == 1 else 0
     if size:
