@@ -5,6 +5,7 @@ A kernel is a bare loop that a student could write; everything that is Numba's i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import pickle
@@ -15,10 +16,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import llvmlite
 import numba
+import numpy as np
 from numba.core import compiler
 from numba.core.caching import _Cache
 
@@ -64,7 +67,7 @@ def jit(function: Callable[..., Any] | None = None, *, reassociate: bool = False
         boundscheck=False,
         inline="always" if inline else "never",
     )(function)
-    dispatcher._cache = _DiskCache(function)
+    dispatcher._cache = _DiskCache(function, flags)
     return dispatcher
 
 
@@ -99,8 +102,10 @@ class _DiskCache(_Cache):  # type: ignore[misc]
     that cannot be read, or is not what was written, counts as missing.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], flags: frozenset[str]) -> None:
         self._name = f"{function.__module__}.{function.__qualname__}"
+        self._function = function
+        self._flags = sorted(flags)
         self._started = 0.0
 
     @property
@@ -124,7 +129,8 @@ class _DiskCache(_Cache):  # type: ignore[misc]
     def save_overload(self, sig: Any, data: Any) -> None:
         LEDGER.append(LedgerEntry(self._name, str(sig), time.perf_counter() - self._started, False))
         path = self._path(sig, data.codegen)
-        if path is not None and not data.library.has_dynamic_globals:
+        # Sources that were edited after they were loaded would file the old code under the new text.
+        if path is not None and not data.library.has_dynamic_globals and _hash_of_sources() == _SOURCES:
             _write(path, pickle.dumps(data._reduce(), pickle.HIGHEST_PROTOCOL))
 
     def enable(self) -> None:
@@ -140,17 +146,42 @@ class _DiskCache(_Cache):  # type: ignore[misc]
         folder = cache_folder()
         if folder is None:
             return None
-        key = repr((self._name, str(sig), codegen.magic_tuple(), _sources()))
+        key = repr((str(sig), self._flags, codegen.magic_tuple(), _SOURCES, _identity(self._function)))
         return folder / f"{self._name.rpartition('.')[2]}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.kernel"
 
 
-@lru_cache(maxsize=1)
-def _sources() -> str:
-    """A hash of the compilers' versions and of every source that compiled kernels are made from."""
+def _hash_of_sources() -> str:
+    """A hash of the compilers' versions and of every source that the kernels of this package are made from."""
     digest = hashlib.sha256(repr((sys.version, numba.__version__, llvmlite.__version__)).encode())
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+#: Taken when this module is loaded, which is before the kernels are.
+_SOURCES = _hash_of_sources()
+
+
+def _identity(value: Any, within: tuple[Any, ...] = ()) -> Any:
+    """What tells a function, or a value that a function closes over, from all others; the same in every process."""
+    function = getattr(value, "py_func", getattr(value, "_defn", value))
+    if isinstance(function, FunctionType):
+        code = function.__code__
+        inside = (*within, function)
+        cells = [_identity(c.cell_contents, inside) for c in function.__closure__ or () if function not in within]
+        text = _hash_of_file(code.co_filename) or (code.co_code, code.co_consts)
+        return function.__module__, function.__qualname__, code.co_firstlineno, text, cells
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    return repr(value)
+
+
+@lru_cache(maxsize=256)
+def _hash_of_file(path: str) -> str:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def _read(path: Path) -> bytes | None:
@@ -164,11 +195,13 @@ def _read(path: Path) -> bytes | None:
 
 def _write(path: Path, data: bytes) -> None:
     """Write a file whole or not at all; a folder that cannot be written to is left alone."""
-    try:
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-        with open(descriptor, "wb") as file:
-            file.write(hashlib.sha256(data).digest() + data)
-        os.replace(temporary, path)
-    except OSError:
-        return
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(hashlib.sha256(data).digest() + data)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise

@@ -11,12 +11,13 @@ A kernel that divides its work is a loop over a range, and a driver that hands t
     def relu(pool, x, y):
         parallel_for(pool, _relu, (x, y), x.size, 8192)
 
-``thread`` numbers the threads that take part, from 0, for loops that need memory of their own.
+``thread`` numbers the threads that take part, from 0, for loops that need memory of their own.  A loop must not raise:
+nobody would hear of it.
 
 The range is cut into pieces of a given size that the caller and the pool's threads take one after the other, so results
 do not depend on the number of threads.  While a model runs, the threads wait for work actively and yield the processor
-when there is none; between runs they sleep.  A kernel that finds the pool in use, by another thread's model, does its
-work alone.
+when there is none; between runs they sleep.  A kernel that finds the pool in use, by another thread's model or by a
+loop that it is part of, does its work alone, as thread 0.
 
 The pool is an array of 64-bit integers (a control block) that compiled code reads and writes atomically; an empty array
 means one thread.
@@ -24,9 +25,12 @@ means one thread.
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import os
+import sys
 import threading
+import weakref
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,8 +53,19 @@ _SIZE = 56
 #: How often a thread looks for work before it yields the processor between looks, and before it sleeps between them.
 _SPINS, _YIELDS = 2_000, 20_000
 
-_sched_yield = types.ExternalFunction("sched_yield", types.int32())
-_usleep = types.ExternalFunction("usleep", types.int32(types.uint32))
+if sys.platform == "win32":
+    import ctypes
+
+    import llvmlite.binding as llvm
+
+    _YIELD, _SLEEP, _NAP = "SwitchToThread", "Sleep", 1  # milliseconds
+    for _name in (_YIELD, _SLEEP):
+        llvm.add_symbol(_name, ctypes.cast(getattr(ctypes.windll.kernel32, _name), ctypes.c_void_p).value)
+else:
+    _YIELD, _SLEEP, _NAP = "sched_yield", "usleep", 50  # microseconds
+
+_yield_processor = types.ExternalFunction(_YIELD, types.int32())
+_sleep = types.ExternalFunction(_SLEEP, types.int32(types.uint32))
 
 
 def _element(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
@@ -161,8 +176,11 @@ def _run(pool, function, data, count, piece):  # type: ignore[no-untyped-def]
     _add(pool, _GENERATION, 1)
     _take_pieces(pool, 0)
     _add(pool, _STATE, -1)
+    waited = 0
     while _load(pool, _STATE) != 0:
-        pass
+        waited += 1
+        if waited > _SPINS:
+            _yield_processor()
     _store(pool, _OWNER, 0)
 
 
@@ -202,23 +220,38 @@ def _serve(pool, generation):  # type: ignore[no-untyped-def]
             continue
         idle += 1
         if idle > _YIELDS:
-            _usleep(50)
+            _sleep(_NAP)
         elif idle > _SPINS:
-            _sched_yield()
+            _yield_processor()
     return generation
 
 
 class ThreadPool:
-    """Threads that serve one control block; awake while at least one model runs."""
+    """Threads that serve one control block; awake while at least one model runs.
+
+    The threads are started when a model first runs.
+    """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self.block = np.zeros(_SIZE if threads > 1 else 0, np.int64)
+        self.reset()
+        _POOLS.add(self)
+
+    def reset(self) -> None:
+        """Forget the threads: a process that was forked has none of them, though it may run the same models."""
+        self.block[:] = 0
         self._running = 0
         self._lock = threading.Lock()
-        self._wake = [threading.Semaphore(0) for _ in range(threads - 1)]
-        for semaphore in self._wake:
-            threading.Thread(target=self._work, args=(semaphore,), name="onnxlite", daemon=True).start()
+        self._wake: list[threading.Semaphore] = []
+
+    def _start(self) -> None:
+        # Where no more threads can be had, those that there are do the work.
+        with contextlib.suppress(RuntimeError):
+            while len(self._wake) < self.threads - 1:
+                wake = threading.Semaphore(0)
+                threading.Thread(target=self._work, args=(wake,), name="onnxlite", daemon=True).start()
+                self._wake.append(wake)
 
     def _work(self, wake: threading.Semaphore) -> None:
         generation = 0
@@ -230,6 +263,7 @@ class ThreadPool:
         with self._lock:
             self._running += 1
             if self._running == 1:
+                self._start()
                 self.block[_STOP : _STOP + 1] = 0
                 for semaphore in self._wake:
                     semaphore.release()
@@ -237,15 +271,19 @@ class ThreadPool:
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
-            self._running -= 1
+            # A process that was forked while it ran a model has forgotten that.
+            self._running = max(0, self._running - 1)
             if self._running == 0:
                 self.block[_STOP : _STOP + 1] = 1
 
 
-@functools.lru_cache(maxsize=8)
+_POOLS: weakref.WeakSet[ThreadPool] = weakref.WeakSet()
+_SHARED: dict[int, ThreadPool] = {}
+
+
 def thread_pool(threads: int) -> ThreadPool:
     """The process's pool of a size; 1 is a pool without threads of its own."""
-    return ThreadPool(threads)
+    return _SHARED.get(threads) or _SHARED.setdefault(threads, ThreadPool(threads))
 
 
 def default_threads() -> int:
@@ -255,14 +293,21 @@ def default_threads() -> int:
 
 
 def _cgroup_quota() -> int | None:
-    try:
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
-            quota, period = file.read().split()
-    except (OSError, ValueError):
-        return None
-    return None if quota == "max" else max(1, round(int(quota) / int(period)))
+    """The processors' time that the process's cgroup (version 2 or 1) may use, in whole processors; None: all of it."""
+    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            words = " ".join(Path("/sys/fs/cgroup", file).read_text("ascii") for file in files).split()
+            quota, period = int(words[0]), int(words[1])
+        except (OSError, ValueError, IndexError):
+            continue
+        return max(1, round(quota / period)) if quota > 0 else None
+    return None
+
+
+def _after_fork() -> None:
+    for pool in list(_POOLS):
+        pool.reset()
 
 
 if hasattr(os, "register_at_fork"):
-    # A child has none of its parent's threads: it makes pools of its own.
-    os.register_at_fork(after_in_child=thread_pool.cache_clear)
+    os.register_at_fork(after_in_child=_after_fork)
