@@ -23,7 +23,7 @@ class NoSuchFile(OnnxliteError, FileNotFoundError):
     """The model's path does not lead to a file."""
 
 
-class NoModel(OnnxliteError, ValueError):
+class NoModel(InvalidArgument):
     """There is no model in what was given."""
 
 
@@ -35,8 +35,8 @@ class InvalidGraph(OnnxliteError, ValueError):
     """The model breaks a rule of the ONNX specification; the message says which and where."""
 
 
-class NotImplemented(OnnxliteError, NotImplementedError):  # noqa: A001 - onnxruntime's name
-    """The model asks for something that no provider of the session implements."""
+class NotImplemented(OnnxliteError, NotImplementedError):
+    """The model, or an option, asks for something that is not implemented."""
 
 
 class RuntimeException(OnnxliteError, RuntimeError):
@@ -45,3 +45,11 @@ class RuntimeException(OnnxliteError, RuntimeError):
 
 class EPFail(OnnxliteError, RuntimeError):
     """An execution provider failed or does not exist."""
+
+
+class EngineError(OnnxliteError, RuntimeError):
+    """Never raised here; code that catches onnxruntime's error of this name finds it."""
+
+
+class ModelLoaded(OnnxliteError, RuntimeError):
+    """Never raised here; code that catches onnxruntime's error of this name finds it."""

@@ -49,7 +49,8 @@ def _facts(model: Model) -> Iterator[str]:
     opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in model.opset_imports.items())
     yield f"graph {model.graph.name or '(no name)'}: {len(model.graph.nodes)} nodes, {len(model.functions)} functions"
     yield f"IR version {model.ir_version}; opsets {opsets}"
-    yield f"producer {model.producer_name or '(none)'} {model.producer_version}; model version {model.version}"
+    version = "(none)" if model.version is None else model.version
+    yield f"producer {model.producer_name or '(none)'} {model.producer_version}; model version {version}"
     count, size = _parameters(model.graph)
     yield f"{count:,} parameters, {size / 2**20:,.1f} MiB"
     for key, value in model.metadata.items():

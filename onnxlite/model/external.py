@@ -7,12 +7,13 @@ non-negative and inside the file.
 
 from __future__ import annotations
 
+import mmap
 import os
 import stat
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
 
 import numpy as np
 
@@ -32,14 +33,14 @@ class ExternalReference:
 
 
 def parse_reference(entries: Mapping[str, str], tensor: str) -> ExternalReference:
-    """The checked entries of one tensor.
+    """The checked entries of one tensor; keys that the specification does not define are ignored with a warning.
 
     Raises:
-        InvalidGraph: A key is unknown, the location is missing, or a number is not one or is negative.
+        InvalidGraph: The location is missing, or the offset or length is no number or is negative.
     """
     unknown = sorted(set(entries) - _KEYS)
     if unknown:
-        raise InvalidGraph(f"tensor '{tensor}': external data has the unknown key '{unknown[0]}'")
+        warnings.warn(f"tensor '{tensor}': unknown key {unknown[0]!r} in its external data is ignored", stacklevel=2)
     if not entries.get("location"):
         raise InvalidGraph(f"tensor '{tensor}': external data names no location")
     length = _number(entries, "length", tensor) if "length" in entries else None
@@ -49,34 +50,62 @@ def parse_reference(entries: Mapping[str, str], tensor: str) -> ExternalReferenc
 def _number(entries: Mapping[str, str], key: str, tensor: str) -> int:
     text = entries.get(key, "0")
     if not (text.isascii() and text.isdigit() and len(text) < 20):
-        raise InvalidGraph(f"tensor '{tensor}': external data has {key} '{text}', expected a non-negative integer")
+        raise InvalidGraph(f"tensor '{tensor}': external data has {key} '{text:.40}', expected a non-negative integer")
     return int(text)
 
 
-def map_external(reference: ExternalReference, folder: Path | None, tensor: str, size: int) -> Array:
-    """The bytes of an external tensor as a read-only, memory-mapped uint8 array of ``size`` elements.
+@dataclass(frozen=True, slots=True)
+class ExternalFiles:
+    """The files that a model's tensors may be in: those below a folder, and those that are given in memory.
 
-    Raises:
-        InvalidGraph: The model has no folder, the location leaves it, or the file does not hold the bytes.
+    Each file is mapped once, however many tensors it holds, and stays mapped for as long as an array shows it.
     """
-    if folder is None:
-        raise InvalidGraph(
-            f"tensor '{tensor}' is in the external file '{reference.location}', but a model given as bytes has no folder; "
-            "load it by path, or set the session entry 'session.model_external_initializers_file_folder_path'"
-        )
-    length = size if reference.length is None else reference.length
-    if length != size:
-        raise InvalidGraph(f"tensor '{tensor}': external data has length {length}, but its type and shape take {size} bytes")
-    with open(_open_confined(folder, reference.location, tensor), "rb") as file:
-        available = os.fstat(file.fileno()).st_size
-        if reference.offset + size > available:
+
+    folder: Path | None = None
+    in_memory: Mapping[str, bytes] = field(default_factory=dict)
+    _mapped: dict[str, Array] = field(default_factory=dict)
+
+    def read(self, reference: ExternalReference, tensor: str, size: int) -> Array:
+        """The bytes of an external tensor as a read-only uint8 array of ``size`` elements, without a copy.
+
+        Raises:
+            InvalidGraph: The model has no folder, the location leaves it, or the file does not hold the bytes.
+        """
+        if reference.length is not None and reference.length != size:
             raise InvalidGraph(
-                f"tensor '{tensor}': external data takes bytes {reference.offset} to {reference.offset + size} of "
-                f"'{reference.location}', which has {available}"
+                f"tensor '{tensor}': external data has length {reference.length}, "
+                f"but its type and shape take {size} bytes"
             )
-        if not size:
+        data = self._file(reference.location, tensor)
+        end = reference.offset + size
+        if end > data.size:
+            raise InvalidGraph(
+                f"tensor '{tensor}': external data takes bytes {reference.offset} to {end} of "
+                f"'{reference.location}', which has {data.size}"
+            )
+        return data[reference.offset : end]
+
+    def _file(self, location: str, tensor: str) -> Array:
+        if location in self.in_memory:
+            return np.frombuffer(self.in_memory[location], np.uint8)
+        if self.folder is None:
+            raise InvalidGraph(
+                f"tensor '{tensor}' is in the external file '{location}', but a model given as bytes has no folder; "
+                "load it by path, or set the session entry 'session.model_external_initializers_file_folder_path'"
+            )
+        if location not in self._mapped:
+            self._mapped[location] = _mapped(_open_confined(self.folder, location, tensor))
+        return self._mapped[location]
+
+
+def _mapped(descriptor: int) -> Array:
+    """The file's bytes as a read-only array; closes the descriptor."""
+    try:
+        if not os.fstat(descriptor).st_size:
             return np.empty(0, np.uint8)
-        return np.memmap(file, np.uint8, "r", reference.offset, (size,)).view(np.ndarray)
+        return np.frombuffer(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), np.uint8)
+    finally:
+        os.close(descriptor)
 
 
 def _open_confined(folder: Path, location: str, tensor: str) -> int:
@@ -84,19 +113,21 @@ def _open_confined(folder: Path, location: str, tensor: str) -> int:
     parts = PurePosixPath(location).parts
     windows = PureWindowsPath(location)
     if "\0" in location or PurePosixPath(location).is_absolute() or windows.drive or windows.root or "\\" in location:
-        raise InvalidGraph(f"tensor '{tensor}': external location {location!r} is not a path relative to the model's folder")
+        raise InvalidGraph(f"tensor '{tensor}': external location {location!r} is not relative to the model's folder")
     if ".." in parts or not parts:
         raise InvalidGraph(f"tensor '{tensor}': external location {location!r} leaves the model's folder")
     try:
         descriptor = _open_steps(folder, parts)
-    except OSError as error:
-        reason = "is or passes through a symbolic link" if _has_link(folder, parts) else str(error.strerror or error)
+    except (OSError, ValueError) as error:  # ValueError: what the file system's encoding cannot spell.
+        reason = str(getattr(error, "strerror", None) or error)
+        if _has_link(folder, parts):
+            reason = "it is or passes through a symbolic link (put the file itself in the place of the link)"
         raise InvalidGraph(f"tensor '{tensor}': external file {location!r} cannot be used: {reason}") from error
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         os.close(descriptor)
         kind = "has several hard links" if stat.S_ISREG(status.st_mode) else "is not a regular file"
-        raise InvalidGraph(f"tensor '{tensor}': external file {location!r} {kind}")
+        raise InvalidGraph(f"tensor '{tensor}': external file {location!r} cannot be used: it {kind}")
     return descriptor
 
 
@@ -119,9 +150,9 @@ def _open_steps(folder: Path, parts: tuple[str, ...]) -> int:
 
 
 def _has_link(folder: Path, parts: tuple[str, ...]) -> bool:
-    path: Any = folder
+    path = folder
     for part in parts:
         path = path / part
-        if path.is_symlink():
+        if os.path.islink(path):
             return True
     return False

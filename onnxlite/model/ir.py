@@ -26,11 +26,15 @@ AttributeValue: TypeAlias = Any
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A named edge of the graph and the type that the model declares for it."""
+    """A named edge of the graph and the type that the model declares for it.
+
+    ``denotations`` says what each dimension stands for (``DATA_BATCH``, ...), where the model says so.
+    """
 
     name: str
     type: ValueType | None = None
     description: str = ""
+    denotations: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return self.name if self.type is None else f"{self.name}: {self.type!r}"
@@ -119,7 +123,7 @@ class Model:
     producer_name: str = ""
     producer_version: str = ""
     domain: str = ""
-    version: int = 0
+    version: int | None = None
     description: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from onnxlite.kernels.numpy import REFERENCE
-from onnxlite.kernels.op import Kernel
+from onnxlite.kernels.arrays import Array, is_array
 from onnxlite.model.ir import Graph, Node
 from onnxlite.model.specification import version_of
 
@@ -15,18 +14,26 @@ def constants_to_initializers(graph: Graph) -> Graph:
     initializers = dict(graph.initializers)
     nodes: list[Node] = []
     for node in graph.nodes:
-        kernel = _constant_kernel(node)
-        if kernel is not None and len(node.attributes) == 1 and set(node.attributes) <= set(kernel.attributes):
-            initializers[node.outputs[0]] = kernel.function(**node.attributes)
-        else:
+        array = _constant(node)
+        if array is None:
             nodes.append(_with_bodies(node))
+        else:
+            initializers[node.outputs[0]] = array
     return replace(graph, nodes=tuple(nodes), initializers=initializers)
 
 
-def _constant_kernel(node: Node) -> Kernel | None:
-    if node.op_type != "Constant" or node.domain:
+def _constant(node: Node) -> Array | None:
+    """What a Constant node makes; None for other nodes, and for one that binding will find a fault in."""
+    if node.op_type != "Constant" or node.domain or len(node.attributes) != 1 or len(node.outputs) != 1:
         return None
-    return REFERENCE.find("", "Constant", version_of("", "Constant", node.opset))
+    # Imported here: `import onnxlite` does not wait for the kernels.
+    from onnxlite.kernels.numpy import REFERENCE
+
+    kernel = REFERENCE.find("", "Constant", version_of("", "Constant", node.opset))
+    if kernel is None or not set(node.attributes) <= set(kernel.attributes):
+        return None
+    array = kernel.function(**node.attributes)
+    return array if is_array(array) else None
 
 
 def _with_bodies(node: Node) -> Node:
