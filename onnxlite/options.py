@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
-from typing import Any, TypeVar
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from onnxlite.errors import InvalidArgument
+from onnxlite.errors import NotImplemented
+from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.op import Kernel, KernelTable, describe
+from onnxlite.model.walk import all_nodes
+from onnxlite.settings import Setting, Settings
+
+if TYPE_CHECKING:
+    from onnxlite.model.ir import Model
+    from onnxlite.values import OrtValue
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 #: The operators that ``onnxlite.op`` adds for every session of the process.
 PROCESS_OPERATORS = KernelTable()
+
+#: The configuration entry with the folder of the external data of a model that is given as bytes.
+EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
+#: The configuration entry that refuses a session with nodes on the CPU, where another device was asked for.
+NO_CPU_FALLBACK = "session.disable_cpu_ep_fallback"
+_MODEL_FORMAT = "session.load_model_format"
 
 
 class GraphOptimizationLevel(enum.IntEnum):
@@ -40,51 +54,103 @@ class ExecutionOrder(enum.IntEnum):
     MEMORY_EFFICIENT = 2
 
 
-class SessionOptions:
+def operators_used(model: Model, tables: Iterable[KernelTable]) -> list[Kernel]:
+    """The kernels of the tables that have the name of an operator of the model."""
+    names = {(node.domain, node.op_type) for node in all_nodes(model)}
+    return [
+        kernel for table in tables for name in table.operators() if name in names for kernel in table.kernels(*name)
+    ]
+
+
+class SessionOptions(Settings):
     """What holds for a session.
 
-    ``random_seed`` (not in onnxruntime) makes random operators without a seed of their own repeatable.  The options for
-    arenas and memory patterns are kept and have no effect: memory is NumPy's.
+    The options for arenas, memory patterns, execution mode and order are kept and have no effect.  What a session
+    cannot do, it refuses when it is made: ``enable_profiling`` and ``optimized_model_filepath``.
     """
 
+    __slots__ = ("_by_denotation", "_by_name", "_files", "_initializers", "_kernels", "random_seed")
+
+    enable_cpu_mem_arena = Setting(True, "Kept without effect: memory is NumPy's.")
+    enable_mem_pattern = Setting(True, "Kept without effect.")
+    enable_mem_reuse = Setting(True, "Kept without effect.")
+    enable_profiling = Setting(False, "Not implemented: a session refuses it.")
+    execution_mode = Setting(ExecutionMode.ORT_SEQUENTIAL, "Kept without effect: nodes run one after the other.")
+    execution_order = Setting(ExecutionOrder.DEFAULT, "Kept without effect: nodes run in topological order.")
+    graph_optimization_level = Setting(GraphOptimizationLevel.ORT_ENABLE_ALL, "How far the graph may be rewritten.")
+    inter_op_num_threads = Setting(0, "Kept without effect: nodes run one after the other.")
+    intra_op_num_threads = Setting(0, "How many threads a kernel may use; 0 leaves the choice.")
+    log_severity_level = Setting(-1, "The least severity that the session logs, 0 to 4; -1: as the logger says.")
+    log_verbosity_level = Setting(0, "Kept without effect.")
+    logid = Setting("", "Put before the session's log messages.")
+    optimized_model_filepath = Setting("", "Not implemented: a session refuses it.")
+    profile_file_prefix = Setting("onnxlite_profile_", "Where a profile would go.")
+    use_deterministic_compute = Setting(False, "Kept without effect: kernels are deterministic.")
+    use_per_session_threads = Setting(True, "Kept without effect.")
+
     def __init__(self) -> None:
-        self.enable_cpu_mem_arena = True
-        self.enable_mem_pattern = True
-        self.enable_mem_reuse = True
-        self.enable_profiling = False
-        self.execution_mode = ExecutionMode.ORT_SEQUENTIAL
-        self.execution_order = ExecutionOrder.DEFAULT
-        self.graph_optimization_level = GraphOptimizationLevel.ORT_ENABLE_ALL
-        self.inter_op_num_threads = 0
-        self.intra_op_num_threads = 0
-        self.log_severity_level = -1
-        self.log_verbosity_level = 0
-        self.logid = ""
-        self.optimized_model_filepath = ""
-        self.profile_file_prefix = "onnxlite_profile_"
-        self.use_deterministic_compute = False
+        super().__init__()
+        #: Makes random operators without a seed of their own repeatable (not in onnxruntime).
         self.random_seed: int | None = None
-        self._entries: dict[str, str] = {}
         self._kernels: list[Kernel] = []
-        self._dimensions: dict[str, int] = {}
+        self._by_name: dict[str, int] = {}
+        self._by_denotation: dict[str, int] = {}
+        self._initializers: dict[str, Array] = {}
+        self._files: dict[str, bytes] = {}
 
     def add_session_config_entry(self, key: str, value: str) -> None:
         """Set an entry of the session's configuration, as onnxruntime's documentation lists them."""
-        self._entries[key] = value
+        self._add_entry(key, value)
 
     def get_session_config_entry(self, key: str) -> str:
         """The entry of a key.
 
         Raises:
-            InvalidArgument: No entry was set under the key.
+            Fail: No entry was set under the key.
         """
-        if key not in self._entries:
-            raise InvalidArgument(f"the session options have no configuration entry '{key}'")
-        return self._entries[key]
+        return self._entry(key)
 
     def add_free_dimension_override_by_name(self, name: str, value: int) -> None:
-        """Fix a symbolic dimension of the inputs to a length."""
-        self._dimensions[name] = value
+        """Fix a symbolic dimension to a length."""
+        self._by_name[_text(name)] = operator.index(value)
+
+    def add_free_dimension_override_by_denotation(self, denotation: str, value: int) -> None:
+        """Fix the dimensions of the inputs that stand for something (``DATA_BATCH``, ...) to a length."""
+        self._by_denotation[_text(denotation)] = operator.index(value)
+
+    def add_initializer(self, name: str, value: OrtValue) -> None:
+        """Put an array in the place of an initializer of the model, whose own data is then not read.
+
+        Several sessions share the memory of one array.  A name that a model does not have is passed over.
+        """
+        self.add_external_initializers([name], [value])
+
+    def add_external_initializers(self, names: Sequence[str], values: Sequence[OrtValue]) -> None:
+        """As `add_initializer`, for several."""
+        from onnxlite.values import OrtValue
+
+        for name, value in zip(names, values, strict=True):
+            if not isinstance(value, OrtValue):
+                raise TypeError(f"the initializer '{name}' is given as {type(value).__name__}, expected an OrtValue")
+            self._initializers[_text(name)] = value.numpy()
+
+    def add_external_initializers_from_files_in_memory(
+        self, names: Sequence[str], contents: Sequence[bytes], lengths: Sequence[int]
+    ) -> None:
+        """Give the contents of files with external data, by the location that the model names them by."""
+        for name, content, length in zip(names, contents, lengths, strict=True):
+            self._files[_text(name)] = bytes(content[:length])
+
+    def register_custom_ops_library(self, path: str) -> None:
+        """Compiled operators cannot be loaded.
+
+        Raises:
+            NotImplemented: Always; `op` registers operators that are written in Python.
+        """
+        raise NotImplemented(
+            f"the library '{path}' of compiled operators cannot be loaded: write the operators in Python, and register "
+            "them with onnxlite.op or SessionOptions.op"
+        )
 
     def op(self, domain: str, name: str, since: int = 1) -> Callable[[Function], Function]:
         """Register the decorated function as an operator of the sessions that get these options; see `onnxlite.op`."""
@@ -102,32 +168,54 @@ class SessionOptions:
             table.add(kernel)
         return table
 
+    def check_implemented(self) -> None:
+        """Refuse what a session cannot do, rather than pass over it.
 
-class RunOptions:
-    """What holds for one run."""
+        Raises:
+            NotImplemented: Profiling, a file for the optimized model, or onnxruntime's own model format is asked for.
+        """
+        if self.enable_profiling:
+            raise NotImplemented("SessionOptions.enable_profiling is on, but there is no profiler yet: set it to False")
+        if self.optimized_model_filepath:
+            raise NotImplemented(
+                "SessionOptions.optimized_model_filepath is set, but optimized models are not written: leave it empty"
+            )
+        if self._entries.get(_MODEL_FORMAT, "ONNX").upper() != "ONNX":
+            raise NotImplemented(f"the entry '{_MODEL_FORMAT}' asks for onnxruntime's own format: give the .onnx model")
 
-    def __init__(self) -> None:
-        self.log_severity_level = 2
-        self.log_verbosity_level = 0
-        self.logid = ""
-        self.only_execute_path_to_fetches = False
-        self.terminate = False
-        self.training_mode = False
-        self._entries: dict[str, str] = {}
+
+def _text(value: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a name is text, not {type(value).__name__}")
+    return value
+
+
+class RunOptions(Settings):
+    """What holds for one run.
+
+    Setting ``terminate`` stops the runs that got these options, from another thread too: they end with a `Fail` when
+    they start, and when a subgraph (the body of a loop) is about to run.
+    """
+
+    __slots__ = ()
+
+    log_severity_level = Setting(-1, "The least severity that the run logs, 0 to 4; -1: as the session says.")
+    log_verbosity_level = Setting(0, "Kept without effect.")
+    logid = Setting("", "Put before the run's log messages.")
+    only_execute_path_to_fetches = Setting(False, "Kept without effect: nothing else is ever executed.")
+    terminate = Setting(False, "Ends the runs that got these options.")
 
     def add_run_config_entry(self, key: str, value: str) -> None:
         """Set an entry of the run's configuration."""
-        self._entries[key] = value
+        self._add_entry(key, value)
 
     def get_run_config_entry(self, key: str) -> str:
         """The entry of a key.
 
         Raises:
-            InvalidArgument: No entry was set under the key.
+            Fail: No entry was set under the key.
         """
-        if key not in self._entries:
-            raise InvalidArgument(f"the run options have no configuration entry '{key}'")
-        return self._entries[key]
+        return self._entry(key)
 
 
 def op(domain: str, name: str, since: int = 1) -> Callable[[Function], Function]:

@@ -3,49 +3,34 @@
 from __future__ import annotations
 
 import functools
-import threading
-import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from onnxlite.errors import InvalidArgument
-from onnxlite.feeds import check_names, converted
-from onnxlite.kernels.arrays import is_array
-from onnxlite.model import Graph, Model, ModelSource, Value, load_model
-from onnxlite.options import PROCESS_OPERATORS, RunOptions, SessionOptions
-from onnxlite.plan import Binding, Placement, Plan, bind, execute, prepare
+from onnxlite.binding import IOBinding
+from onnxlite.bound import BoundModel
+from onnxlite.errors import EPFail
+from onnxlite.fallback import report_fallback
+from onnxlite.kernels.op import KernelTable
+from onnxlite.logs import ERROR, LOGGER, WARNING, log
+from onnxlite.metadata import ModelMetadata, NodeArg, completed_outputs, model_metadata, node_arg
+from onnxlite.model import Model, ModelSource, load_model
+from onnxlite.model.dimensions import with_fixed_dimensions
+from onnxlite.model.walk import all_arrays
+from onnxlite.options import EXTERNAL_FOLDER, PROCESS_OPERATORS, RunOptions, SessionOptions, operators_used
+from onnxlite.outputs import owned
+from onnxlite.plan import Placement, Plan
 from onnxlite.plan.explain import explain
-from onnxlite.providers import Provider, TableProvider, create_provider, get_available_providers
+from onnxlite.process import default_seed
+from onnxlite.providers import Provider, TableProvider, create_provider
+from onnxlite.providers.select import ProviderRequest, select_providers
+from onnxlite.values import OrtValue
 
-_EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
-#: How many plans, each for one set of outputs, a session keeps.
-_MAX_PLANS = 32
-
-
-@dataclass(frozen=True, slots=True)
-class NodeArg:
-    """An input or output of a model: its name, type (``tensor(float)``) and shape (int, symbol, or None each)."""
-
-    name: str
-    type: str
-    shape: list[int | str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class ModelMetadata:
-    """What a model says about itself."""
-
-    producer_name: str
-    graph_name: str
-    domain: str
-    description: str
-    graph_description: str
-    version: int
-    custom_metadata_map: dict[str, str] = field(default_factory=dict)
+#: What onnxruntime takes besides, for its own machinery.
+_ACCEPTED = frozenset({"disabled_optimizers", "enable_fallback", "read_config_from_model"})
+_FALLBACK = ("CPUExecutionProvider",)
 
 
 class InferenceSession:
@@ -58,10 +43,12 @@ class InferenceSession:
             first one that has a kernel for it; the NumPy reference serves what none of them does.  By default all that
             can run on this machine.
         provider_options: Options for each provider, where the names come without them.
+        kwargs: ``enable_fallback=0`` makes a provider that fails an error; ``disabled_optimizers`` and
+            ``read_config_from_model`` are accepted for onnxruntime's sake and have no effect.
 
     Raises:
         NoSuchFile, InvalidProtobuf, NoModel, InvalidGraph: The model cannot be loaded.
-        NotImplemented: No provider has a kernel for a node.
+        NotImplemented: No provider has a kernel for a node, or the options ask for what there is not.
 
     Sessions may be run from several threads at once, and can be pickled: the model travels with them.
     """
@@ -70,31 +57,50 @@ class InferenceSession:
         self,
         path_or_bytes: ModelSource,
         sess_options: SessionOptions | None = None,
-        providers: Sequence[str | tuple[str, Mapping[Any, Any]]] | None = None,
+        providers: ProviderRequest | None = None,
         provider_options: Sequence[Mapping[Any, Any]] | None = None,
+        **kwargs: Any,
     ) -> None:
-        self._options = sess_options or SessionOptions()
-        self._model = load_model(path_or_bytes, self._options._entries.get(_EXTERNAL_FOLDER))
-        self._bind_to(providers, provider_options)
+        if not isinstance(sess_options, SessionOptions | None):
+            raise TypeError(f"sess_options is an onnxlite.SessionOptions, not {type(sess_options).__name__}")
+        unknown = sorted(set(kwargs) - _ACCEPTED)
+        if unknown:
+            raise TypeError(f"InferenceSession() got an unexpected keyword argument '{unknown[0]}'")
+        self._fallback = int(kwargs.get("enable_fallback", 1)) == 1
+        self._options = options = sess_options or SessionOptions()
+        options.check_implemented()
+        model = load_model(
+            path_or_bytes,
+            options._entries.get(EXTERNAL_FOLDER),
+            external_files=options._files,
+            initializers=options._initializers,
+        )
+        self._model = with_fixed_dimensions(model, options._by_name, options._by_denotation)
+        self._carried = KernelTable()
+        self._bind(select_providers(providers, provider_options))
 
-    def _bind_to(
-        self,
-        providers: Sequence[str | tuple[str, Mapping[Any, Any]]] | None,
-        provider_options: Sequence[Mapping[Any, Any]] | None,
-    ) -> None:
-        self._provider_options = _chosen_providers(providers, provider_options)
-        own = tuple(table for table in (self._options.operators(), PROCESS_OPERATORS) if table.operators())
-        self._providers: list[Provider] = [TableProvider("user-defined", own)] if own else []
-        self._providers += [create_provider(name, options) for name, options in self._provider_options.items()]
-        self._graph = prepare(self._model, self._providers)
-        overridable = self._model.ir_version >= 4
-        initialized = self._model.graph.initializers
-        self._required = {v.name: v for v in self._graph.inputs if v.name not in initialized}
-        self._overridable = {v.name: v for v in self._graph.inputs if v.name in initialized and overridable}
-        self._output_names = [value.name for value in self._graph.outputs]
-        self._plans: dict[tuple[tuple[str, ...], tuple[str, ...]], Plan] = {}
-        self._lock = threading.Lock()
-        self._plan(tuple(self._output_names), tuple(self._required))
+    def _bind(self, chosen: Mapping[str, dict[str, str]]) -> None:
+        """Bind the model to providers, given by their names and options."""
+        created: dict[str, Provider] = {}
+        for name, options in chosen.items():
+            try:
+                created[name] = create_provider(name, options)
+            except EPFail as error:
+                if not self._fallback or name in _FALLBACK:
+                    raise
+                self._log(WARNING, "%s; its nodes go to the other providers", error)
+        tables = [t for t in (self._options.operators(), PROCESS_OPERATORS, self._carried) if t.operators()]
+        own: list[Provider] = [TableProvider("user-defined", tuple(tables))] if tables else []
+        seed = self._options.random_seed
+        bound = BoundModel(
+            self._model,
+            [*own, *created.values()],
+            default_seed() if seed is None else seed,
+            self._options.intra_op_num_threads,
+        )
+        report_fallback(bound.main_plan, list(created.values()), self._options)
+        self._bound = bound
+        self._provider_options = {name: chosen[name] for name in created}
 
     def run(
         self,
@@ -105,52 +111,112 @@ class InferenceSession:
         """Compute outputs.
 
         Args:
-            output_names: Names of outputs or of any other values of the graph; None or an empty list: all outputs.
+            output_names: Names of outputs or of any other values of the graph (inside a function call: CALL/NAME); None
+                or an empty list: all outputs.
             input_feed: An array (list for a sequence, dict for a map, None for an empty optional) by input name.
             run_options: Options of this run.
 
         Returns:
-            The values in the order of the names.
+            The values in the order of the names, as arrays of the caller's own.
 
         Raises:
-            InvalidArgument: A name is unknown or missing, or a feed's type, rank or shape is not what the input declares.
+            InvalidArgument: A name is unknown or missing, or a feed is not of its input's type and shape.
             RuntimeException: A kernel failed; the message names the node.
+            Fail: The run was told to stop.
         """
-        check_names(input_feed, self._required, [*self._required, *self._overridable])
-        known = self._required | self._overridable
-        dimensions = self._options._dimensions
-        feeds = {name: converted(value, known[name], dimensions) for name, value in input_feed.items()}
-        fed = (*self._required, *(name for name in self._overridable if name in feeds))
-        plan = self._plan(tuple(output_names or self._output_names), fed)
-        inputs = [feeds[name] for name in fed]
-        with np.errstate(all="ignore"):
-            results = execute(plan, inputs)
-        return _detached(results, inputs)
+        return owned(*self._run(output_names, input_feed, run_options))
+
+    def run_async(
+        self,
+        output_names: Sequence[str] | None,
+        input_feed: Mapping[str, Any],
+        callback: Callable[[list[Any], Any, str], None],
+        user_data: Any,
+        run_options: RunOptions | None = None,
+    ) -> None:
+        """Compute outputs in another thread, which then calls ``callback(results, user_data, error)``.
+
+        ``error`` is empty where the run succeeded; where it failed it says why, and the results are an empty list.
+        """
+        self._bound.check_feeds(input_feed)
+
+        def work() -> None:
+            results, message = [], ""
+            try:
+                results = self.run(output_names, input_feed, run_options)
+            except Exception as error:
+                message = str(error) or type(error).__name__
+            try:
+                callback(results, user_data, message)
+            except Exception:
+                LOGGER.exception("the callback of run_async failed")
+
+        _workers().submit(work)
+
+    def run_with_ort_values(
+        self,
+        output_names: Sequence[str] | None,
+        input_dict_ort_values: Mapping[str, OrtValue],
+        run_options: RunOptions | None = None,
+    ) -> list[OrtValue]:
+        """As `run`, with OrtValues in and out; arrays stay on the device that they are on."""
+        for name, value in input_dict_ort_values.items():
+            if not isinstance(value, OrtValue):
+                raise TypeError(f"the input '{name}' is {type(value).__name__}, expected an OrtValue")
+        results, inputs = self._run(output_names, input_dict_ort_values, run_options)
+        types = self._bound.types(output_names, input_dict_ort_values)
+        return [OrtValue(v, kind) for v, kind in zip(owned(results, inputs, on_host=False), types, strict=True)]
+
+    def io_binding(self) -> IOBinding:
+        """A binding of this session's inputs and outputs to memory."""
+        return IOBinding(self)
+
+    def run_with_iobinding(self, iobinding: IOBinding, run_options: RunOptions | None = None) -> None:
+        """Run with what is bound; the results are in the binding.
+
+        Raises:
+            ValueError: The binding is another session's.
+            Fail: No output is bound, or a result does not fit the memory that it is bound to.
+        """
+        if iobinding.session is not self:
+            raise ValueError("IOBinding must be used with the session that created it.")
+        results = self.run_with_ort_values(iobinding.output_names(), iobinding.inputs, run_options)
+        iobinding.store(results)
+
+    def _run(
+        self, output_names: Sequence[str] | None, feeds: Mapping[str, Any], options: RunOptions | None
+    ) -> tuple[list[Any], list[Any]]:
+        if not isinstance(options, RunOptions | None):
+            raise TypeError(f"run_options is an onnxlite.RunOptions, not {type(options).__name__}")
+        try:
+            return self._bound.run(output_names, feeds, options)
+        except EPFail as error:
+            if not self._fallback:
+                raise
+            self._log(ERROR, "%s; the session goes on with %s", error, ", ".join(_FALLBACK))
+            self.set_providers(_FALLBACK)
+            self._fallback = False
+            return self._bound.run(output_names, feeds, options)
 
     def get_inputs(self) -> list[NodeArg]:
-        """The inputs that a run must be fed."""
-        return [_node_arg(value) for value in self._required.values()]
+        """The inputs that have to be fed."""
+        return [node_arg(value) for value in self._bound.required.values()]
 
     def get_outputs(self) -> list[NodeArg]:
-        """The model's outputs."""
-        return [_node_arg(value) for value in self._graph.outputs]
+        """The outputs, in the order that `run` returns them in."""
+        return [node_arg(value) for value in self._outputs]
+
+    @functools.cached_property
+    def _outputs(self) -> Any:
+        return completed_outputs(self._bound.graph)
 
     def get_overridable_initializers(self) -> list[NodeArg]:
-        """The inputs that have a default in the model, and may be fed (IR version 4 and later)."""
-        return [_node_arg(value) for value in self._overridable.values()]
+        """The inputs that have a default value in the model."""
+        return [node_arg(value) for value in self._bound.overridable.values()]
 
     def get_modelmeta(self) -> ModelMetadata:
         """What the model says about itself."""
-        model = self._model
-        return ModelMetadata(
-            producer_name=model.producer_name,
-            graph_name=model.graph.name,
-            domain=model.domain,
-            description=model.description,
-            graph_description=model.graph.description,
-            version=model.version,
-            custom_metadata_map=dict(model.metadata),
-        )
+        return model_metadata(self._model)
 
     def get_session_options(self) -> SessionOptions:
         """The options that the session was made with."""
@@ -165,19 +231,33 @@ class InferenceSession:
         return {name: dict(options) for name, options in self._provider_options.items()}
 
     def set_providers(
-        self,
-        providers: Sequence[str | tuple[str, Mapping[Any, Any]]] | None = None,
-        provider_options: Sequence[Mapping[Any, Any]] | None = None,
+        self, providers: ProviderRequest | None = None, provider_options: Sequence[Mapping[Any, Any]] | None = None
     ) -> None:
-        """Bind the model anew, to other providers."""
-        self._bind_to(providers, provider_options)
+        """Bind the model anew, to other providers; runs that are under way end with the old ones."""
+        self._bind(select_providers(providers, provider_options))
+
+    def enable_fallback(self) -> None:
+        """Go on with the CPU where another provider fails, instead of raising its error."""
+        self._fallback = True
+
+    def disable_fallback(self) -> None:
+        """Raise the error of a provider that fails."""
+        self._fallback = False
+
+    def end_profiling(self) -> str:
+        """The path of the profile; there is none, so it is empty, as in onnxruntime without profiling."""
+        return ""
+
+    def get_profiling_start_time_ns(self) -> int:
+        """When profiling started, in nanoseconds; 0 as it never does."""
+        return 0
 
     def explain_placement(self) -> list[Placement]:
         """For every node, subgraphs included: which kernel and version serve it, and why other providers declined.
 
         Printing an element gives one readable line.
         """
-        return explain(self._graph, self._providers)
+        return explain(self._bound.graph, self._bound.providers)
 
     @property
     def model(self) -> Model:
@@ -187,102 +267,40 @@ class InferenceSession:
     @property
     def plan(self) -> Plan:
         """The bound plan for the model's outputs; printing it gives readable text."""
-        return self._plan(tuple(self._output_names), tuple(self._required))
+        return self._bound.main_plan
 
-    def _plan(self, outputs: tuple[str, ...], fed: tuple[str, ...]) -> Plan:
-        """The plan for a set of outputs, with the fed inputs as inputs and all other initializers as constants."""
-        key = outputs, fed
-        with self._lock:
-            plan = self._plans.get(key)
-            if plan is None:
-                self._check_outputs(outputs)
-                while len(self._plans) >= _MAX_PLANS:
-                    del self._plans[next(iter(self._plans))]
-                binding = Binding(self._providers, np.random.SeedSequence(self._options.random_seed))
-                plan = self._plans[key] = bind(_with_inputs(self._graph, fed), outputs, binding)
-        return plan
-
-    def _check_outputs(self, outputs: Sequence[str]) -> None:
-        known = _value_names(self._graph)
-        for name in outputs:
-            if name not in known:
-                raise InvalidArgument(
-                    f"Invalid output name: {name}; the model's outputs are {self._output_names}, and no inner value of "
-                    "its main graph has that name either"
-                )
+    def _log(self, severity: int, message: str, *arguments: Any) -> None:
+        log(severity, message, *arguments, least=self._options.log_severity_level, logid=self._options.logid)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"model": self._model, "options": self._options, "providers": self._provider_options}
+        return {
+            "model": self._model,
+            "options": self._options,
+            "providers": self._provider_options,
+            "fallback": self._fallback,
+            # The process that unpickles may not have registered them; reading the functions imports their modules.
+            "operators": operators_used(self._model, [PROCESS_OPERATORS, self._carried]),
+        }
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self._options, self._model = state["options"], state["model"]
-        self._bind_to(list(state["providers"].items()), None)
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self._model, self._options, self._fallback = state["model"], state["options"], state["fallback"]
+        for array in all_arrays(self._model):
+            array.flags.writeable = False  # pickling forgets it
+        self._carried = KernelTable()
+        for kernel in state["operators"]:
+            self._carried.add(kernel)
+        self._bind(state["providers"])
 
     def __repr__(self) -> str:
-        inputs, outputs = ", ".join(map(repr, self._required.values())), ", ".join(map(repr, self._graph.outputs))
-        return f"InferenceSession({self._graph.name}: ({inputs}) -> ({outputs}) on {', '.join(self._provider_options)})"
+        inputs = ", ".join(map(repr, self._bound.required.values()))
+        outputs = ", ".join(map(repr, self._bound.graph.outputs))
+        providers = ", ".join(self.get_providers())
+        return f"InferenceSession({self._model.graph.name}: ({inputs}) -> ({outputs}) on {providers})"
 
 
-def _chosen_providers(
-    providers: Sequence[str | tuple[str, Mapping[Any, Any]]] | None,
-    provider_options: Sequence[Mapping[Any, Any]] | None,
-) -> dict[str, dict[str, str]]:
-    """The providers by name with their options as strings; the reference is always the last resort."""
-    available = get_available_providers()
-    if provider_options is not None and len(provider_options) != len(providers or ()):
-        raise ValueError("'providers' and 'provider_options' should be the same length if both are given.")
-    chosen: dict[str, dict[str, str]] = {}
-    for index, entry in enumerate(available if providers is None else providers):
-        name, options = (entry, {}) if isinstance(entry, str) else entry
-        if provider_options is not None:
-            options = provider_options[index]
-        if name in available:
-            chosen.setdefault(name, {str(key): str(value) for key, value in options.items()})
-        else:
-            warnings.warn(
-                f"Specified provider '{name}' is not in available provider names. Available providers: "
-                f"'{', '.join(available)}'. {_reason(name)}",
-                UserWarning,
-                stacklevel=4,
-            )
-    chosen.setdefault("ReferenceExecutionProvider", {})
-    return chosen
+@functools.lru_cache(maxsize=1)
+def _workers() -> ThreadPoolExecutor:
+    """The threads of `InferenceSession.run_async`."""
+    from concurrent.futures import ThreadPoolExecutor
 
-
-def _reason(name: str) -> str:
-    from onnxlite.providers.registry import why_unavailable
-
-    return f"Why: {why_unavailable(name)}"
-
-
-def _node_arg(value: Value) -> NodeArg:
-    return NodeArg(value.name, str(value.type), list(getattr(value.type, "shape", None) or ()))
-
-
-def _with_inputs(graph: Graph, fed: Sequence[str]) -> Graph:
-    inputs = {value.name: value for value in graph.inputs}
-    constants = {name: array for name, array in graph.initializers.items() if name not in fed}
-    return replace(graph, inputs=tuple(inputs[name] for name in fed), initializers=constants)
-
-
-@functools.lru_cache(maxsize=8)
-def _value_names(graph: Graph) -> frozenset[str]:
-    names = {value.name for value in graph.inputs} | set(graph.initializers)
-    return frozenset(names.union(*(node.outputs for node in graph.nodes)) - {""})
-
-
-def _detached(results: list[Any], inputs: Sequence[Any]) -> list[Any]:
-    """The results as the caller's own: a constant, a feed or a value returned twice is copied."""
-    taken = {id(value) for value in inputs}
-    detached: list[Any] = []
-    for value in results:
-        own = is_array(value) and isinstance(value, np.ndarray)
-        if own and (id(value) in taken or not value.flags.writeable or _is_view_of(value, inputs)):
-            value = value.copy()
-        taken.add(id(value))
-        detached.append(value)
-    return detached
-
-
-def _is_view_of(value: Any, inputs: Sequence[Any]) -> bool:
-    return value.base is not None and any(np.may_share_memory(value, i) for i in inputs if isinstance(i, np.ndarray))
+    return ThreadPoolExecutor(thread_name_prefix="onnxlite")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 
 from onnxlite.providers.registry import Provider, TableProvider
@@ -16,4 +17,9 @@ def create(options: Mapping[str, str]) -> Provider:
     return TableProvider(NAME, (COMPILED,))
 
 
-REGISTRATION = (NAME, create, lambda: None)
+def unavailable() -> str | None:
+    """Why there are no compiled kernels, or None."""
+    return "Numba is not installed (pip install numba)" if importlib.util.find_spec("numba") is None else None
+
+
+REGISTRATION = (NAME, create, unavailable)

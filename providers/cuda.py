@@ -14,7 +14,7 @@ def create(options: Mapping[str, str]) -> Provider:
     """The provider; it has no options."""
     from onnxlite.kernels.cupy import CUDA
 
-    return TableProvider(NAME, (CUDA,))
+    return TableProvider(NAME, (CUDA,), device="cuda")
 
 
 def unavailable() -> str | None:

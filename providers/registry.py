@@ -1,8 +1,8 @@
 """The registry of execution providers, and what a provider is asked and answers.
 
 A provider of one's own is a class with a ``name`` and a ``choose``, registered by ``register_provider`` or announced by
-an installed package as an entry point of the group ``onnxlite.providers`` (entry point name: the provider's name; object:
-a callable that takes the provider options, a mapping from str to str, and returns the provider).
+an installed package as an entry point of the group ``onnxlite.providers`` (entry point name: the provider's name;
+object: a callable that takes the provider options, a mapping from str to str, and returns the provider).
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ class Declined:
 
 
 class Provider(Protocol):
-    """Chooses kernels; everything else about running them is the plan's."""
+    """Chooses kernels; everything else about running them is the plan's.
+
+    One whose kernels run elsewhere than on the CPU says so in an attribute ``device`` (``"cuda"``); see `device_of`.
+    """
 
     @property
     def name(self) -> str:
@@ -62,6 +65,7 @@ class TableProvider:
 
     name: str
     tables: tuple[KernelTable, ...]
+    device: str = "cpu"
 
     def choose(self, operator: Operator) -> Kernel | Declined:
         """The kernel of the first table that serves the operator's version."""
@@ -70,6 +74,11 @@ class TableProvider:
             if kernel is not None:
                 return kernel
         return Declined(f"no kernel for {operator}")
+
+
+def device_of(provider: Provider) -> str:
+    """The kind of device that a provider's kernels run on; ``cpu`` if it does not say."""
+    return str(getattr(provider, "device", "cpu"))
 
 
 #: Makes a provider from its options.

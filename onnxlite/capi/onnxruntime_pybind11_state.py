@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from onnxlite.errors import (
+    EngineError,
     EPFail,
     Fail,
     InvalidArgument,
     InvalidGraph,
     InvalidProtobuf,
+    ModelLoaded,
     NoModel,
     NoSuchFile,
     NotImplemented,
@@ -16,10 +18,12 @@ from onnxlite.errors import (
 
 __all__ = [
     "EPFail",
+    "EngineError",
     "Fail",
     "InvalidArgument",
     "InvalidGraph",
     "InvalidProtobuf",
+    "ModelLoaded",
     "NoModel",
     "NoSuchFile",
     "NotImplemented",

@@ -28,13 +28,13 @@ class Binding:
         providers: In the user's order of preference.
         seeds: Where random operators without a seed of their own get one.
         wrap: Put around the call of every step, for hooks (trace, debug, profile); None costs a run nothing.
-        threads: How many threads compiled kernels may use.
+        threads: How many threads compiled kernels may use; 0: one for each processor of the process.
     """
 
     providers: Sequence[Provider]
     seeds: np.random.SeedSequence = field(default_factory=np.random.SeedSequence)
     wrap: Callable[[Node, Call], Call] | None = None
-    threads: int = 1
+    threads: int = 0
 
 
 def bind(
@@ -92,10 +92,10 @@ def _with_programs(plan: Plan, binding: Binding) -> Plan:
     if binding.wrap is not None or not any(step.builder for step in plan.steps):
         return plan
     # Imported here: without compiled kernels, nobody pays for Numba.
-    from onnxlite.kernels.numba.threads import thread_pool
+    from onnxlite.kernels.numba.threads import default_threads, thread_pool
     from onnxlite.plan.specialize import Programs
 
-    return replace(plan, programs=Programs(plan, thread_pool(binding.threads)))
+    return replace(plan, programs=Programs(plan, thread_pool(binding.threads or default_threads())))
 
 
 def needed_nodes(graph: Graph, outputs: Sequence[str]) -> list[Node]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from onnxlite.model.types import ValueType
 from onnxlite.plan.plan import Plan, run_plan
+from onnxlite.plan.termination import check_termination
 
 
 class Body:
@@ -29,5 +30,10 @@ class Body:
         return len(self._plan.inputs)
 
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
-        """The outputs of the subgraph for these inputs."""
+        """The outputs of the subgraph for these inputs.
+
+        Raises:
+            Fail: The run was told to stop.
+        """
+        check_termination()
         return tuple(run_plan(self._plan, inputs, self._captured))

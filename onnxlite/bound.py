@@ -1,0 +1,154 @@
+"""A model bound to providers: its plans, one for each set of outputs, and how one runs."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections import OrderedDict
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from onnxlite.errors import InvalidArgument, InvalidGraph
+from onnxlite.feeds import check_names, converted
+from onnxlite.model import Graph, Model, Value, ValueType
+from onnxlite.options import RunOptions
+from onnxlite.plan import Binding, Plan, bind, prepare, run_plan
+from onnxlite.plan.termination import terminable
+from onnxlite.providers import Provider
+
+#: How many plans, each for one set of outputs, are kept.
+_MAX_PLANS = 32
+
+
+class BoundModel:
+    """A model and the providers that serve it; thread-safe.
+
+    Args:
+        model: The model.
+        providers: In order of preference.
+        seed: Makes random operators without a seed of their own repeatable.
+        threads: How many threads a kernel may use; 0 leaves the choice.
+
+    Raises:
+        NotImplemented: No provider has a kernel for a node.
+        InvalidGraph: A node does not fit its operator.
+    """
+
+    def __init__(self, model: Model, providers: Sequence[Provider], seed: int | None = None, threads: int = 0) -> None:
+        self.providers = tuple(providers)
+        self._seed, self._threads = seed, threads
+        self._plans: OrderedDict[tuple[tuple[str, ...], tuple[str, ...]], Plan] = OrderedDict()
+        self._lock = threading.Lock()
+        try:
+            self.graph = prepare(model, self.providers)
+        except RecursionError as error:
+            raise InvalidGraph("the model nests graphs or functions too deeply") from error
+        initialized = model.graph.initializers
+        overridable = model.ir_version >= 4
+        self.required = {v.name: v for v in self.graph.inputs if v.name not in initialized}
+        self.overridable = {v.name: v for v in self.graph.inputs if v.name in initialized and overridable}
+        self._known = self.required | self.overridable
+        self.output_names = tuple(value.name for value in self.graph.outputs)
+        self.main_plan = self.plan(self.output_names, tuple(self.required))
+
+    def run(
+        self, output_names: Sequence[str] | None, feeds: Mapping[str, Any], options: RunOptions | None
+    ) -> tuple[list[Any], list[Any]]:
+        """The values of the names, and the inputs as the plan got them.
+
+        Raises:
+            InvalidArgument: A name is unknown or missing, or a feed does not fit its input.
+            RuntimeException: A kernel failed.
+            Fail: The options told the run to stop.
+        """
+        self.check_feeds(feeds)
+        known = self._known
+        given = {name: converted(value, known[name]) for name, value in feeds.items()}
+        fed = (*self.required, *(name for name in self.overridable if name in given))
+        inputs = [given.get(name) for name in fed]
+        plan = self.plan(self._names(output_names), fed)
+        with np.errstate(all="ignore"):
+            if options is None:
+                return run_plan(plan, inputs), inputs
+            with terminable(options):
+                return run_plan(plan, inputs), inputs
+
+    def types(self, output_names: Sequence[str] | None, feeds: Container[str]) -> tuple[ValueType | None, ...]:
+        """The types of the values that a run with these names gives, as far as the model tells them."""
+        fed = (*self.required, *(name for name in self.overridable if name in feeds))
+        return self.plan(self._names(output_names), fed).output_types
+
+    def check_feeds(self, feeds: Mapping[str, Any]) -> None:
+        """Check the names of the feeds.
+
+        Raises:
+            InvalidArgument: A name is unknown or missing.
+        """
+        check_names(feeds, self.required, self._known)
+
+    def plan(self, outputs: tuple[str, ...], fed: tuple[str, ...]) -> Plan:
+        """The plan for a set of outputs, with the fed inputs as inputs and all other initializers as constants.
+
+        Raises:
+            InvalidArgument: There is no value of such a name.
+        """
+        with self._lock:
+            plan = self._plans.get((outputs, fed))
+            if plan is None:
+                self._check_outputs(outputs)
+                while len(self._plans) >= _MAX_PLANS:
+                    self._plans.popitem(last=False)
+                binding = Binding(self.providers, np.random.SeedSequence(self._seed), threads=self._threads)
+                plan = self._plans[outputs, fed] = bind(_with_inputs(self.graph, fed), outputs, binding)
+        return plan
+
+    def _names(self, output_names: Sequence[str] | None) -> tuple[str, ...]:
+        if not output_names:
+            return self.output_names
+        if isinstance(output_names, str):
+            raise TypeError(f"the output names are a list of names, not the one text '{output_names}'")
+        return tuple(output_names)
+
+    def _check_outputs(self, outputs: Sequence[str]) -> None:
+        for name in outputs:
+            if name not in self._value_names:
+                raise InvalidArgument(f"Invalid output name: {name}; {_hint(name, self)}")
+
+    @functools.cached_property
+    def _value_names(self) -> frozenset[str]:
+        return _defined(self.graph)
+
+
+def _with_inputs(graph: Graph, fed: Sequence[str]) -> Graph:
+    inputs: dict[str, Value] = {value.name: value for value in graph.inputs}
+    constants = {name: array for name, array in graph.initializers.items() if name not in fed}
+    return replace(graph, inputs=tuple(inputs[name] for name in fed), initializers=constants)
+
+
+def _defined(graph: Graph) -> frozenset[str]:
+    names = {value.name for value in graph.inputs} | set(graph.initializers)
+    return frozenset(names.union(*(node.outputs for node in graph.nodes)) - {""})
+
+
+def _hint(name: Any, bound: BoundModel) -> str:
+    """Where a name that is no value of the main graph is found instead, or what there is."""
+    where = next(_subgraphs_with(name, bound.graph), None)
+    if where is not None:
+        return f"it is a value inside {where}, and only values of the main graph can be asked for"
+    calls = sorted(known for known in bound._value_names if known.endswith(f"/{name}"))
+    if calls:
+        return f"inside function calls it has the names {calls[:5]}"
+    return (
+        f"the model's outputs are {list(bound.output_names)}, and no inner value of its main graph has that name either"
+    )
+
+
+def _subgraphs_with(name: Any, graph: Graph) -> Iterator[str]:
+    for node in graph.nodes:
+        for attribute, body in node.graphs():
+            if name in _defined(body):
+                yield f"the {attribute} of the node '{node.label}' ({node.operator})"
+            yield from _subgraphs_with(name, body)
