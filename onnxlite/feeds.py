@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from onnxlite.devices import device_of
 from onnxlite.errors import InvalidArgument
 from onnxlite.kernels.arrays import is_array
 from onnxlite.kernels.dtypes import ElementType
@@ -45,9 +46,15 @@ def converted(value: Any, declared: Value) -> Any:
     Raises:
         InvalidArgument: The element type, the rank, a dimension or the kind of value differs from what is declared.
     """
-    if isinstance(value, OrtValue):
-        value = value.value
-    return _converted(value, declared.type, declared)
+    kind = declared.type
+    if value.__class__ is np.ndarray and kind.__class__ is TensorType:
+        # What nearly every feed is, in a few steps.
+        element = kind.element
+        if element is not None and value.dtype is element.dtype and element.bits:
+            if kind.shape is not None:
+                _check_shape(value.shape, kind.shape, declared)
+            return value
+    return _converted(value.value if isinstance(value, OrtValue) else value, kind, declared)
 
 
 def _converted(value: Any, kind: ValueType | None, declared: Value) -> Any:
@@ -74,9 +81,9 @@ def _array(value: Any, element: ElementType | None, declared: Value) -> Any:
             value = np.asarray(value, element.dtype if element else None)
         except (ValueError, TypeError, OverflowError) as error:
             raise _unexpected(declared, f"numbers that fit {element}", value) from error
-    if isinstance(value, np.generic):
-        value = np.asarray(value)
-    if not is_array(value):
+    elif value.__class__ is not np.ndarray and hasattr(value, "__array__") and device_of(value)[0] == "cpu":
+        value = np.asarray(value)  # scalars, subclasses (whose arithmetic may differ), arrays of other libraries
+    if not is_array(value) or not isinstance(value.dtype, np.dtype):
         raise _unexpected(declared, f"an array ({declared.type!r})", value)
     is_text = element is not None and element.onnx == "string"
     if value.dtype.kind in "OSTU" and is_text:
@@ -112,14 +119,18 @@ def _check_shape(shape: Sequence[int], expected: Sequence[int | str | None], dec
             f"Invalid rank for input: {declared.name} Got: {len(shape)} Expected: {len(expected)}; "
             f"the shape is {list(shape)}, declared {declared.type!r}"
         )
-    if all(length == actual or length.__class__ is not int for actual, length in zip(shape, expected, strict=True)):
-        return
+    for actual, length in zip(shape, expected, strict=True):
+        if length != actual and length.__class__ is int:
+            raise _wrong_dimensions(shape, expected, declared)
+
+
+def _wrong_dimensions(shape: Sequence[int], expected: Sequence[int | str | None], declared: Value) -> InvalidArgument:
     wrong = [
         f"index: {axis} Got: {actual} Expected: {length}"
         for axis, (actual, length) in enumerate(zip(shape, expected, strict=True))
         if isinstance(length, int) and length != actual
     ]
-    raise InvalidArgument(
+    return InvalidArgument(
         f"Got invalid dimensions for input: {declared.name} for the following indices: {', '.join(wrong)}; "
         f"the shape is {list(shape)}, declared {declared.type!r}"
     )

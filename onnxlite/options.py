@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from onnxlite.errors import NotImplemented
@@ -69,7 +69,7 @@ class SessionOptions(Settings):
     cannot do, it refuses when it is made: ``enable_profiling`` and ``optimized_model_filepath``.
     """
 
-    __slots__ = ("_by_denotation", "_by_name", "_files", "_initializers", "_kernels", "random_seed")
+    __slots__ = ("_by_denotation", "_by_name", "_files", "_initializers", "_kernels", "_providers", "random_seed")
 
     enable_cpu_mem_arena = Setting(True, "Kept without effect: memory is NumPy's.")
     enable_mem_pattern = Setting(True, "Kept without effect.")
@@ -97,6 +97,7 @@ class SessionOptions(Settings):
         self._by_denotation: dict[str, int] = {}
         self._initializers: dict[str, Array] = {}
         self._files: dict[str, bytes] = {}
+        self._providers: list[tuple[str, dict[str, str]]] = []
 
     def add_session_config_entry(self, key: str, value: str) -> None:
         """Set an entry of the session's configuration, as onnxruntime's documentation lists them."""
@@ -140,6 +141,14 @@ class SessionOptions(Settings):
         """Give the contents of files with external data, by the location that the model names them by."""
         for name, content, length in zip(names, contents, lengths, strict=True):
             self._files[_text(name)] = bytes(content[:length])
+
+    def add_provider(self, name: str, options: Mapping[str, str] | None = None) -> None:
+        """Ask for a provider, after those that were added before; what a session is given itself goes before them."""
+        self._providers.append((_text(name), dict(options or {})))
+
+    def has_providers(self) -> bool:
+        """Whether a provider was added."""
+        return bool(self._providers)
 
     def register_custom_ops_library(self, path: str) -> None:
         """Compiled operators cannot be loaded.

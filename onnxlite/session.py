@@ -77,7 +77,7 @@ class InferenceSession:
         )
         self._model = with_fixed_dimensions(model, options._by_name, options._by_denotation)
         self._carried = KernelTable()
-        self._bind(select_providers(providers, provider_options))
+        self._bind(select_providers(options._providers or None if providers is None else providers, provider_options))
 
     def _bind(self, chosen: Mapping[str, dict[str, str]]) -> None:
         """Bind the model to providers, given by their names and options."""
@@ -97,6 +97,7 @@ class InferenceSession:
             [*own, *created.values()],
             default_seed() if seed is None else seed,
             self._options.intra_op_num_threads,
+            self._options.graph_optimization_level,
         )
         report_fallback(bound.main_plan, list(created.values()), self._options)
         self._bound = bound

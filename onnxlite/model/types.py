@@ -104,7 +104,7 @@ def type_of(value: Any) -> str:
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         try:
             name = element_type(value.dtype).onnx
-        except ValueError:
+        except (ValueError, TypeError):
             name = str(value.dtype)
         return f"{name}[{','.join(map(str, value.shape))}]"
     return type(value).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -88,6 +89,35 @@ def test_the_other_byte_order_and_scalars_are_converted(session_of: Callable[...
     swapped = np.array([1, 2], ">f4")
     for scalar in (3.0, 3, np.float32(3), np.array(3, np.float32)):
         assert session.run(None, {"x": scalar, "s": swapped})[0] == 6
+
+
+class Foreign:
+    """An array of another library."""
+
+    dtype, shape = "its own", (2, 2)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.array([[1, 2], [3, 4]], np.float32)
+
+
+def test_subclasses_and_foreign_arrays_become_arrays(session_of: Callable[..., InferenceSession]) -> None:
+    session = session_of("g (float[2, 2] x) => (float[2, 2] y) { y = Mul(x, x) }")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        matrix = np.matrix([[1, 2], [3, 4]], np.float32)
+    for value in (matrix, Foreign(), np.ma.masked_array(np.asarray(matrix))):
+        (y,) = session.run(None, {"x": value})
+        assert type(y) is np.ndarray
+        assert y.tolist() == [[1, 4], [9, 16]]
+
+
+class Incomplete:
+    dtype, shape = "its own", (2, 2)
+
+
+def test_what_only_looks_like_an_array_is_refused(session_of: Callable[..., InferenceSession]) -> None:
+    with pytest.raises(InvalidArgument, match=r"input 'x': expected an array \(float\[N,2\]\), got its own\[2,2\]"):
+        session_of(GRAPH).run(None, {"x": Incomplete(), "i": INDICES})
 
 
 def test_an_ort_value_can_be_fed(session_of: Callable[..., InferenceSession]) -> None:

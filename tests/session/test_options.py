@@ -237,6 +237,17 @@ def test_compiled_operators_and_the_other_format_are_refused(model_of: Callable[
         InferenceSession(model_of(RELU), options)
 
 
+def test_providers_can_be_in_the_options(model_of: Callable[..., onnx.ModelProto]) -> None:
+    options = SessionOptions()
+    assert not options.has_providers()
+    options.add_provider("ReferenceExecutionProvider", {"a": "b"})
+    assert options.has_providers()
+    session = InferenceSession(model_of(RELU), options)
+    assert session.get_provider_options() == {"ReferenceExecutionProvider": {"a": "b"}}
+    session = InferenceSession(model_of(RELU), options, providers=["CPUExecutionProvider"])
+    assert session.get_providers()[0] == "CPUExecutionProvider"
+
+
 def test_advisory_options_change_nothing(model_of: Callable[..., onnx.ModelProto]) -> None:
     options = SessionOptions()
     options.enable_cpu_mem_arena = options.enable_mem_pattern = options.enable_mem_reuse = False

@@ -15,6 +15,7 @@ from onnx import TensorProto
 import onnxlite
 from onnxlite import InferenceSession, OrtDevice, OrtValue
 from onnxlite.errors import Fail, InvalidArgument, NotImplemented
+from onnxlite.outputs import owned
 
 QUESTIONS = (
     "shape",
@@ -159,6 +160,35 @@ def test_an_element_type_is_one_of_onnx() -> None:
         OrtValue.ortvalue_from_shape_and_type([1], 99)
     with pytest.raises(InvalidArgument, match="is not an element type of ONNX"):
         OrtValue.ortvalue_from_numpy(np.array(["2020"], "M8[D]"))
+
+
+class OnDevice:
+    """As much of a CuPy array as is needed to see where it goes."""
+
+    class device:  # noqa: N801 - as in CuPy
+        id = 1
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self.shape, self.dtype = array.shape, array.dtype
+        self.__cuda_array_interface__ = array.__array_interface__
+
+    def get(self) -> Any:
+        return self.array.copy()
+
+
+def test_arrays_on_a_device_are_copied_to_the_host() -> None:
+    array = np.arange(3, dtype=np.float32)
+    value = OrtValue(OnDevice(array))
+    assert value.device_name() == "cuda"
+    assert value.shape() == [3]
+    assert value.data_type() == "tensor(float)"
+    np.testing.assert_array_equal(value.numpy(), array)
+    first, (second,) = owned([OnDevice(array), [OnDevice(array)]], [])
+    first[:] = second[:] = 7
+    assert array.tolist() == [0, 1, 2]
+    (kept,) = owned([value.value], [], on_host=False)
+    assert kept is value.value
 
 
 GRAPH = "g (float[2] x, seq(float[2]) s) => (float[2] y, seq(float[2]) t) { y = Neg(x) t = Identity(s) }"
