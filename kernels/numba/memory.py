@@ -12,7 +12,6 @@ from numba.np.arrayobj import populate_array
 
 _INT = ir.IntType(64)
 _FLOAT = ir.FloatType().as_pointer()
-_FLOATS = types.Array(types.float32, 1, "C")
 
 
 @intrinsic
@@ -26,25 +25,38 @@ def address(typing_context: Any, array: Any, index: Any) -> Any:
     return types.intp(array, types.intp), generate
 
 
-@intrinsic
-def floats(typing_context: Any, place: Any, count: Any) -> Any:
-    """The float32 numbers from an address on, as an array."""
+def _view(kind: Any, documentation: str) -> Any:
+    """A function that gives the numbers of a type from an address on."""
+    array_type = types.Array(kind, 1, "C")
+    element = ir.FloatType() if kind == types.float32 else ir.IntType(kind.bitwidth)
+    size = ir.Constant(_INT, kind.bitwidth // 8)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place, count = arguments
-        array = context.make_array(_FLOATS)(context, builder)
-        size = ir.Constant(_INT, 4)
-        populate_array(
-            array,
-            data=builder.inttoptr(place, _FLOAT),
-            shape=cgutils.pack_array(builder, [count]),
-            strides=cgutils.pack_array(builder, [size]),
-            itemsize=size,
-            meminfo=None,
-        )
-        return array._getvalue()
+    @intrinsic
+    def view(typing_context: Any, place: Any, count: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            place, count = arguments
+            array = context.make_array(array_type)(context, builder)
+            populate_array(
+                array,
+                data=builder.inttoptr(place, element.as_pointer()),
+                shape=cgutils.pack_array(builder, [count]),
+                strides=cgutils.pack_array(builder, [size]),
+                itemsize=size,
+                meminfo=None,
+            )
+            return array._getvalue()
 
-    return _FLOATS(types.intp, types.intp), generate
+        return array_type(types.intp, types.intp), generate
+
+    view.__doc__ = documentation
+    return view
+
+
+floats = _view(types.float32, "The float32 numbers from an address on, as an array.")
+int32s = _view(types.int32, "The int32 numbers from an address on, as an array.")
+int16s = _view(types.int16, "The int16 numbers from an address on, as an array.")
+int8s = _view(types.int8, "The int8 numbers from an address on, as an array.")
+uint8s = _view(types.uint8, "The uint8 numbers from an address on, as an array.")
 
 
 @intrinsic

@@ -65,7 +65,7 @@ def lstm(
 
 @op("LSTM", since=7, until=7)
 def lstm_7(
-    *inputs: ArraySpec | None,
+    *inputs: Any,
     activation_alpha: Sequence[float] | None = None,
     activation_beta: Sequence[float] | None = None,
     activations: Sequence[str] | None = None,
@@ -114,7 +114,7 @@ def gru(
 
 @op("GRU", since=7, until=7)
 def gru_7(
-    *inputs: ArraySpec | None,
+    *inputs: Any,
     activation_alpha: Sequence[float] | None = None,
     activation_beta: Sequence[float] | None = None,
     activations: Sequence[str] | None = None,
@@ -160,7 +160,7 @@ def rnn(
 
 @op("RNN", since=7, until=7)
 def rnn_7(
-    *inputs: ArraySpec | None,
+    *inputs: Any,
     activation_alpha: Sequence[float] | None = None,
     activation_beta: Sequence[float] | None = None,
     activations: Sequence[str] = ("Tanh", "Tanh"),

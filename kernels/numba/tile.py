@@ -1,4 +1,4 @@
-"""The micro-kernels of the float32 matrix product: tiles of a few rows and two vectors, accumulated in registers.
+"""The micro-kernels of the matrix product: tiles of a few rows and two vectors, accumulated in registers.
 
 They take addresses and strides, so that one compiled function serves packed and unpacked matrices of any array type:
 element (i, k) of the left matrix is ``i * a_row + k * a_step`` elements behind the address ``a``, row k of the right
@@ -7,6 +7,8 @@ one ``k * b_step`` behind ``b``.  They are emitted as LLVM's own vector types th
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
@@ -25,6 +27,33 @@ _INT = ir.IntType(64)
 _INDEPENDENT = 8
 
 
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """What a product is made of: the type of its elements, and the multiply-add and the sum of vectors of them.
+
+    The functions take an IR builder and vectors: ``multiply_add`` a broadcast element of the left matrix, a vector of
+    the right one, and the sum so far.
+    """
+
+    element: Any
+    multiply_add: Callable[[Any, Any, Any, Any], Any]
+    add: Callable[[Any, Any, Any], Any]
+
+    @property
+    def vector(self) -> Any:
+        """The type of a vector."""
+        return ir.VectorType(self.element, LANES)
+
+
+def _fused(builder: Any, a: Any, b: Any, total: Any) -> Any:
+    function_type = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+    fma = cgutils.get_or_insert_function(builder.module, function_type, f"llvm.fma.v{LANES}f32")
+    return builder.call(fma, [a, b, total])
+
+
+_FLOAT32 = Arithmetic(_FLOAT, _fused, lambda builder, a, b: builder.fadd(a, b))
+
+
 @intrinsic
 def copy_row(typing_context: Any, source: Any, target: Any) -> Any:
     """Copy TILE_COLUMNS elements from one address to another."""
@@ -39,7 +68,7 @@ def copy_row(typing_context: Any, source: Any, target: Any) -> Any:
     return types.void(types.intp, types.intp), generate
 
 
-def _make_tile(rows: int) -> Any:
+def make_tile(rows: int, arithmetic: Arithmetic) -> Any:
     """The micro-kernel for tiles of a number of rows."""
 
     @intrinsic
@@ -57,9 +86,10 @@ def _make_tile(rows: int) -> Any:
     ) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             a, a_row, a_step, b, b_step, c, c_row, depth, accumulate = arguments
-            left, right, target = (builder.inttoptr(pointer, _FLOAT.as_pointer()) for pointer in (a, b, c))
-            sums = _accumulated(builder, left, a_row, a_step, right, b_step, depth, rows)
-            _store(builder, sums, target, c_row, accumulate)
+            pointer = arithmetic.element.as_pointer()
+            left, right, target = (builder.inttoptr(place, pointer) for place in (a, b, c))
+            sums = _accumulated(builder, arithmetic, left, a_row, a_step, right, b_step, depth, rows)
+            _store(builder, arithmetic, sums, target, c_row, accumulate)
             return context.get_dummy_value()
 
         return types.void(*(types.intp,) * 9), generate
@@ -68,12 +98,17 @@ def _make_tile(rows: int) -> Any:
 
 
 def _accumulated(
-    builder: Any, left: Any, a_row: Any, a_step: Any, right: Any, b_step: Any, depth: Any, rows: int
+    builder: Any,
+    arithmetic: Arithmetic,
+    left: Any,
+    a_row: Any,
+    a_step: Any,
+    right: Any,
+    b_step: Any,
+    depth: Any,
+    rows: int,
 ) -> list[list[Any]]:
     """The sums over the depth; a tile of few rows takes several steps at once, each with accumulators of its own."""
-    multiply_add = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), f"llvm.fma.v{LANES}f32"
-    )
 
     def step(left: Any, right: Any, sums: list[Any]) -> list[Any]:
         b = [_load(builder, right, _constant(v * LANES)) for v in range(TILE_VECTORS)]
@@ -82,11 +117,11 @@ def _accumulated(
             element = builder.load(builder.gep(left, [builder.mul(a_row, _constant(row))]))
             a = _broadcast(builder, element)
             results += [
-                builder.call(multiply_add, [a, b[v], sums[row * TILE_VECTORS + v]]) for v in range(TILE_VECTORS)
+                arithmetic.multiply_add(builder, a, b[v], sums[row * TILE_VECTORS + v]) for v in range(TILE_VECTORS)
             ]
         return results
 
-    zero = ir.Constant(_VECTOR, [0.0] * LANES)
+    zero = ir.Constant(arithmetic.vector, None)
     size = rows * TILE_VECTORS
     unrolled = max(1, _INDEPENDENT // size)
     sums = [zero] * size * unrolled
@@ -107,7 +142,8 @@ def _accumulated(
         left, right, sums = _loop(builder, groups, left, right, far, sums, steps)
     left, right, first = _loop(builder, rest, left, right, (a_step, b_step), sums[:size], step)
     for u in range(1, unrolled):
-        first = [builder.fadd(one, other) for one, other in zip(first, sums[u * size : (u + 1) * size], strict=True)]
+        others = sums[u * size : (u + 1) * size]
+        first = [arithmetic.add(builder, one, other) for one, other in zip(first, others, strict=True)]
     return [first[row * TILE_VECTORS : (row + 1) * TILE_VECTORS] for row in range(rows)]
 
 
@@ -137,7 +173,9 @@ def _loop(builder: Any, count: Any, left: Any, right: Any, strides: Any, sums: l
     return final[0], final[1], final[2:]
 
 
-def _store(builder: Any, sums: list[list[Any]], target: Any, stride: Any, accumulate: Any) -> None:
+def _store(
+    builder: Any, arithmetic: Arithmetic, sums: list[list[Any]], target: Any, stride: Any, accumulate: Any
+) -> None:
     with builder.if_else(builder.icmp_signed("!=", accumulate, _constant(0))) as (add, replace):
         for block, adding in ((add, True), (replace, False)):
             with block:
@@ -145,7 +183,7 @@ def _store(builder: Any, sums: list[list[Any]], target: Any, stride: Any, accumu
                     line = builder.gep(target, [builder.mul(stride, _constant(row))])
                     for v, value in enumerate(vectors):
                         place = _at(builder, line, _constant(v * LANES))
-                        total = builder.fadd(value, builder.load(place, align=4)) if adding else value
+                        total = arithmetic.add(builder, value, builder.load(place, align=4)) if adding else value
                         builder.store(total, place, align=4)
 
 
@@ -154,7 +192,8 @@ def _constant(value: int) -> Any:
 
 
 def _at(builder: Any, pointer: Any, offset: Any) -> Any:
-    return builder.bitcast(builder.gep(pointer, [offset]), _VECTOR.as_pointer())
+    vector = ir.VectorType(pointer.type.pointee, LANES)
+    return builder.bitcast(builder.gep(pointer, [offset]), vector.as_pointer())
 
 
 def _load(builder: Any, pointer: Any, offset: Any) -> Any:
@@ -162,12 +201,12 @@ def _load(builder: Any, pointer: Any, offset: Any) -> Any:
 
 
 def _broadcast(builder: Any, scalar: Any) -> Any:
-    undefined = ir.Constant(_VECTOR, ir.Undefined)
+    undefined = ir.Constant(ir.VectorType(scalar.type, LANES), ir.Undefined)
     one = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
 
 
-_full, _eight, _four, _two, _one = (_make_tile(rows) for rows in (TILE_ROWS, 8, 4, 2, 1))
+_full, _eight, _four, _two, _one = (make_tile(rows, _FLOAT32) for rows in (TILE_ROWS, 8, 4, 2, 1))
 
 
 @jit
