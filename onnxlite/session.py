@@ -96,7 +96,7 @@ class InferenceSession:
             self._model,
             [*own, *created.values()],
             default_seed() if seed is None else seed,
-            self._options.intra_op_num_threads,
+            max(self._options.intra_op_num_threads, 0),
             self._options.graph_optimization_level,
         )
         report_fallback(bound.main_plan, list(created.values()), self._options)
