@@ -79,7 +79,14 @@ def _prepare_onnxlite(model: bytes, provider: str) -> Prepared:
 
     session = InferenceSession(model, providers=[provider])
     names = [value.name for value in session.get_inputs()]
-    return lambda inputs: list(session.run(None, _by_name(names, inputs)))
+
+    def run(inputs: Sequence[Any]) -> list[Any]:
+        # A compiled provider's first run with given shapes prepares a program, which the second one is made by.
+        feeds = _by_name(names, inputs)
+        session.run(None, feeds)
+        return list(session.run(None, feeds))
+
+    return run
 
 
 def _onnxruntime_providers() -> Sequence[str]:

@@ -14,8 +14,9 @@ import numpy as np
 from onnxlite.errors import InvalidArgument, InvalidGraph
 from onnxlite.feeds import check_names, converted
 from onnxlite.model import Graph, Model, Value, ValueType
-from onnxlite.options import RunOptions
+from onnxlite.options import GraphOptimizationLevel, RunOptions
 from onnxlite.plan import Binding, Plan, bind, prepare, run_plan
+from onnxlite.plan.optimize import optimize
 from onnxlite.plan.termination import terminable
 from onnxlite.providers import Provider
 
@@ -31,15 +32,23 @@ class BoundModel:
         providers: In order of preference.
         seed: Makes random operators without a seed of their own repeatable.
         threads: How many threads a kernel may use; 0 leaves the choice.
+        level: The GraphOptimizationLevel.
 
     Raises:
         NotImplemented: No provider has a kernel for a node.
         InvalidGraph: A node does not fit its operator.
     """
 
-    def __init__(self, model: Model, providers: Sequence[Provider], seed: int | None = None, threads: int = 0) -> None:
+    def __init__(
+        self,
+        model: Model,
+        providers: Sequence[Provider],
+        seed: int | None = None,
+        threads: int = 0,
+        level: int = GraphOptimizationLevel.ORT_ENABLE_ALL,
+    ) -> None:
         self.providers = tuple(providers)
-        self._seed, self._threads = seed, threads
+        self._seed, self._threads, self._level = seed, threads, level
         self._plans: OrderedDict[tuple[tuple[str, ...], tuple[str, ...]], Plan] = OrderedDict()
         self._lock = threading.Lock()
         try:
@@ -102,7 +111,8 @@ class BoundModel:
                 while len(self._plans) >= _MAX_PLANS:
                     self._plans.popitem(last=False)
                 binding = Binding(self.providers, np.random.SeedSequence(self._seed), threads=self._threads)
-                plan = self._plans[outputs, fed] = bind(_with_inputs(self.graph, fed), outputs, binding)
+                graph = optimize(_with_inputs(self.graph, fed), outputs, self._level, self.providers)
+                plan = self._plans[outputs, fed] = bind(graph, outputs, binding)
         return plan
 
     def _names(self, output_names: Sequence[str] | None) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ def create(options: Mapping[str, str]) -> Provider:
     """The provider; it has no options."""
     from onnxlite.kernels.numba import COMPILED
 
-    return TableProvider(NAME, (COMPILED,))
+    return TableProvider(NAME, (COMPILED,), compiles=True)
 
 
 def unavailable() -> str | None:

@@ -61,11 +61,15 @@ class Provider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TableProvider:
-    """A provider that looks its kernels up in tables, the first table first."""
+    """A provider that looks its kernels up in tables, the first table first.
+
+    ``compiles`` says that its kernels are builders: graphs are rewritten to suit them (``onnxlite.plan.optimize``).
+    """
 
     name: str
     tables: tuple[KernelTable, ...]
     device: str = "cpu"
+    compiles: bool = False
 
     def choose(self, operator: Operator) -> Kernel | Declined:
         """The kernel of the first table that serves the operator's version."""
@@ -74,6 +78,11 @@ class TableProvider:
             if kernel is not None:
                 return kernel
         return Declined(f"no kernel for {operator}")
+
+
+def compiles(provider: Provider) -> bool:
+    """Whether a provider's kernels are compiled for the shapes of a run."""
+    return bool(getattr(provider, "compiles", False))
 
 
 def device_of(provider: Provider) -> str:

@@ -12,33 +12,36 @@ from dataclasses import replace
 from onnxlite.kernels.arrays import Array
 from onnxlite.model.ir import Graph, Node
 from onnxlite.options import GraphOptimizationLevel
+from onnxlite.plan.bind import needed_nodes
 from onnxlite.plan.fold_constants import fold_constants
 from onnxlite.plan.fold_normalization import fold_normalization
 from onnxlite.plan.fuse_convolution import fuse_convolution
 from onnxlite.plan.layout import channels_last
 from onnxlite.providers import Provider
+from onnxlite.providers.registry import compiles
 
 
 def optimize(
     graph: Graph,
-    keep: frozenset[str],
+    outputs: Sequence[str],
     level: int,
     providers: Sequence[Provider],
     outer: Mapping[str, Array] | None = None,
 ) -> Graph:
-    """The graph as it is bound.
+    """The graph as it is bound: what the outputs need of it, rewritten for compiled kernels.
 
     Args:
         graph: The graph.
-        keep: Names of values that must remain: the outputs, and what a user wants to see.
-        level: A GraphOptimizationLevel: ORT_DISABLE_ALL changes nothing, ORT_ENABLE_BASIC folds, ORT_ENABLE_EXTENDED fuses
-            too, ORT_ENABLE_LAYOUT and above also change the layout of images.
-        providers: Who will compute.
+        outputs: The names of the values that are wanted; they keep their names and layout.
+        level: A GraphOptimizationLevel: ORT_DISABLE_ALL changes nothing, ORT_ENABLE_BASIC folds, ORT_ENABLE_EXTENDED
+            fuses too, ORT_ENABLE_LAYOUT and above also change the layout of images.
+        providers: Who will compute; without compiled kernels among them the graph stays as the model has it.
         outer: The initializers of the graphs around it.
     """
-    known = outer or {}
-    if level < GraphOptimizationLevel.ORT_ENABLE_BASIC:
+    if level < GraphOptimizationLevel.ORT_ENABLE_BASIC or not any(map(compiles, providers)):
         return graph
+    keep, known = frozenset(outputs), outer or {}
+    graph = replace(graph, nodes=tuple(needed_nodes(graph, outputs)))
     graph = fold_constants(graph, known, providers)
     graph = fold_normalization(graph, keep, known)
     if level >= GraphOptimizationLevel.ORT_ENABLE_LAYOUT:
@@ -50,7 +53,7 @@ def optimize(
 
 def _with_bodies(node: Node, level: int, providers: Sequence[Provider], outer: Mapping[str, Array]) -> Node:
     bodies = {
-        name: optimize(body, frozenset(value.name for value in body.outputs), level, providers, outer)
+        name: optimize(body, [value.name for value in body.outputs], level, providers, outer)
         for name, body in node.graphs()
     }
     return replace(node, attributes={**node.attributes, **bodies}) if bodies else node
