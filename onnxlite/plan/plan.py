@@ -94,7 +94,7 @@ def execute(plan: Plan, inputs: Sequence[Any], captured: Sequence[Any] = ()) -> 
         try:
             result = step.call(*arguments)
         except Exception as error:
-            raise _located(error, step, arguments) from error
+            raise located(error, step, arguments) from error
         outputs = step.outputs
         if outputs.__class__ is int:
             values[outputs] = result
@@ -115,11 +115,11 @@ def call_step(step: Step, arguments: Sequence[Any]) -> tuple[Any, ...]:
     try:
         result = step.call(*arguments)
     except Exception as error:
-        raise _located(error, step, arguments) from error
+        raise located(error, step, arguments) from error
     return (result,) if isinstance(step.outputs, int) else result
 
 
-def _located(error: Exception, step: Step, arguments: Sequence[Any]) -> Exception:
+def located(error: Exception, step: Step, arguments: Sequence[Any]) -> Exception:
     """An error that says in which node, and of what inputs, a kernel failed."""
     node = step.node
     if isinstance(error, OnnxliteError):

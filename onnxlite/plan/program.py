@@ -1,9 +1,9 @@
 """A plan for one set of input shapes: commands over buffers whose places are known, ready to be called.
 
 `onnxlite.plan.specialize` walks a plan's steps once, with real inputs: it runs each step and notes how to run it again.
-What depends on shapes alone becomes a constant; what has a compiled kernel becomes a call with its arguments ready; views
-cost nothing; the rest calls the reference kernel.  The result is a `Program`, from which each thread takes an `Instance`
-with memory of its own.
+What depends on shapes alone becomes a constant; what has a compiled kernel becomes a call with its arguments ready;
+views cost nothing; the rest calls the reference kernel.  The result is a `Program`, from which each thread takes an
+`Instance` with memory of its own.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from onnxlite.errors import RuntimeException
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.jit import entry_point
 from onnxlite.kernels.numba.spec import Bound, Input, Output, Pool, Scratch
@@ -165,15 +166,20 @@ class Instance:
         for slot, storage in program.storage.items():
             if isinstance(storage, Alias) and program.root(slot) in self._values:
                 self._values[slot] = self._values[program.root(slot)].reshape(storage.shape)
+        self._dynamic = {slot for slot, storage in program.storage.items() if isinstance(storage, Dynamic)}
         self._calls = [self._call(index, command) for index, command in enumerate(program.commands)]
         self._seconds = math.inf
 
     def run(self, inputs: Sequence[Any]) -> list[Any]:
         """Fill the input buffers, make the calls, copy the outputs out."""
-        if self._seconds > _WORTH_WAKING and self._program.pool.threads > 1:
-            with self._program.pool:
-                return self._timed(inputs)
-        return self._timed(inputs)
+        try:
+            if self._seconds > _WORTH_WAKING and self._program.pool.threads > 1:
+                with self._program.pool:
+                    return self._timed(inputs)
+            return self._timed(inputs)
+        finally:
+            for slot in self._dynamic:
+                self._values[slot] = None
 
     def _timed(self, inputs: Sequence[Any]) -> list[Any]:
         start = time.perf_counter()
@@ -222,14 +228,31 @@ class Instance:
     def _reference_call(self, command: Command) -> Callable[[], None]:
         """A call of the reference kernel that reads and writes the instance's values."""
         values, step = self._values, command.step
-        fixed = [isinstance(self._program.storage.get(slot), Buffer) for slot in command.outputs]
+        buffers = [values[slot] if self._is_buffer(slot) else None for slot in command.outputs]
+        freed = [slot for slot in step.free if slot in self._dynamic]
 
         def call() -> None:
             results = call_step(step, [values.get(slot) for slot in command.inputs])
-            for slot, result, copied in zip(command.outputs, results, fixed, strict=True):
-                if copied:
-                    np.copyto(values[slot], result)
+            for slot, result, buffer in zip(command.outputs, results, buffers, strict=True):
+                if buffer is None:
+                    values[slot] = self._apart(result)
+                elif result.shape == buffer.shape:
+                    np.copyto(buffer, result)
                 else:
-                    values[slot] = result
+                    raise RuntimeException(
+                        f"node '{step.node.label}' ({step.node.operator}) gave the shape {buffer.shape} before and now "
+                        f"gives {result.shape} for inputs of the same shapes; please report this"
+                    )
+            for slot in freed:
+                values[slot] = None
 
         return call
+
+    def _is_buffer(self, slot: int) -> bool:
+        return isinstance(self._program.storage.get(slot), Buffer)
+
+    def _apart(self, value: Any) -> Any:
+        """A value that a kernel made, with memory that no other buffer takes over: views of the arena are copied."""
+        if value.__class__ is list:
+            return [self._apart(item) for item in value]
+        return value.copy() if value.__class__ is np.ndarray and np.may_share_memory(value, self._arena) else value

@@ -13,7 +13,7 @@ from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, Input, Output, Pool, Scratch, View
 from onnxlite.kernels.numba.threads import ThreadPool
 from onnxlite.plan.dependence import is_repeatable, shaping_inputs
-from onnxlite.plan.plan import ABSENT, DISCARDED, Plan, Step, call_step, execute
+from onnxlite.plan.plan import ABSENT, DISCARDED, Plan, Step, call_step, execute, located
 from onnxlite.plan.program import Alias, Buffer, Command, Constant, Dynamic, Program, Storage
 
 #: How many programs a plan keeps, and after how many of them it takes its shapes to change all the time.
@@ -31,6 +31,7 @@ class Programs:
 
     def __init__(self, plan: Plan, pool: ThreadPool) -> None:
         self._plan = plan
+        self._constants = [as_constant(value) for value in plan.template]
         self._pool = pool
         self._programs: OrderedDict[Any, Program] = OrderedDict()
         self._made = 0
@@ -48,7 +49,7 @@ class Programs:
                 return execute(self._plan, inputs, captured)
         if program is not None:
             return program.run(given)
-        walk = _Walk(self._plan, given, self._pool)
+        walk = _Walk(self._plan, self._constants, given, self._pool)
         results = walk.run()
         with self._lock:
             self._made += 1
@@ -66,17 +67,17 @@ class Programs:
 class _Walk:
     """One run of a plan that notes, step by step, how to run it again."""
 
-    def __init__(self, plan: Plan, given: Sequence[Any], pool: ThreadPool) -> None:
+    def __init__(self, plan: Plan, constants: list[Any], given: Sequence[Any], pool: ThreadPool) -> None:
         self._plan = plan
         self._pool = pool
-        self._values: list[Any] = plan.template.copy()
+        self._values = constants.copy()
         self._storage: dict[int, Storage] = {
-            slot: Constant(as_constant(value)) for slot, value in enumerate(plan.template) if value is not None
+            slot: Constant(value) for slot, value in enumerate(constants) if value is not None
         }
         self._storage[ABSENT] = Constant(None)
         self._commands: list[Command] = []
         self._slots = (*plan.inputs, *plan.captured)
-        self._unused = len(plan.template)
+        self._unused = len(constants)
         for slot, value in zip(self._slots, given, strict=True):
             plain = _is_plain(value)
             self._values[slot] = _usable(value) if plain else value
@@ -145,21 +146,45 @@ class _Walk:
         if node.op_type not in _RESHAPING or not all(shaping) or len(outputs) != 1:
             return False
         (result,) = call_step(step, inputs)
-        self._values[outputs[0]] = result
-        self._storage[outputs[0]] = Alias(step.inputs[0], result.shape)
+        self._show(outputs[0], step.inputs[0], result)
         return True
+
+    def _show(self, slot: int, source: int, view: Array) -> None:
+        """Make a slot a view of another one, or a constant if that is one."""
+        if isinstance(self._storage.get(source), Constant):
+            self._values[slot] = as_constant(view)
+            self._storage[slot] = Constant(self._values[slot])
+        else:
+            self._values[slot] = view
+            self._storage[slot] = Alias(source, view.shape)
 
     def _compiled(self, step: Step, inputs: Sequence[Any], outputs: tuple[int, ...]) -> bool:
         """Bind the compiled kernel to the shapes, and call it."""
+        try:
+            answer = self._answer(step, inputs)
+            if isinstance(answer, Declined):
+                return False
+            served = 1 if isinstance(answer, View) else len(answer.outputs)
+            if any(slot != DISCARDED for slot in outputs[served:]):
+                return False
+            self._bind(step, answer, inputs, outputs)
+        except Exception as error:
+            raise located(error, step, inputs) from error
+        return True
+
+    def _answer(self, step: Step, inputs: Sequence[Any]) -> Bound | View | Declined:
         assert step.builder is not None
         specs = [self._spec(slot, value) for slot, value in zip(step.inputs, inputs, strict=True)]
-        answer: Bound | View | Declined = step.builder(*specs)
-        if isinstance(answer, Declined):
-            return False
+        try:
+            answer: Bound | View | Declined = step.builder(*specs)
+        except ValueError as error:
+            return Declined(f"{error}: the reference says how")
+        return answer
+
+    def _bind(self, step: Step, answer: Bound | View, inputs: Sequence[Any], outputs: tuple[int, ...]) -> None:
         if isinstance(answer, View):
-            self._values[outputs[0]] = inputs[answer.index].reshape(answer.shape)
-            self._storage[outputs[0]] = Alias(step.inputs[answer.index], answer.shape)
-            return True
+            self._show(outputs[0], step.inputs[answer.index], inputs[answer.index].reshape(answer.shape))
+            return
         arrays = [np.empty(spec.shape, spec.dtype) for spec in answer.outputs]
         given = [v if c else _usable(v) for v, c in zip(inputs, self._constant(step), strict=True)]
         call_bound(answer, given, arrays, self._pool)
@@ -169,7 +194,6 @@ class _Walk:
         for slot, array in zip(outputs, arrays, strict=False):
             self._values[slot] = array
         self._commands.append(Command(step, step.inputs, slots, answer))
-        return True
 
     def _with_places(self, outputs: tuple[int, ...], count: int) -> tuple[int, ...]:
         """The slots of a compiled kernel's outputs: those that the node leaves out get slots of their own."""
