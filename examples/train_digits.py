@@ -121,7 +121,8 @@ def main() -> None:
     print(f"{(probabilities.argmax(1) == test_labels).mean():.2%} of {len(test_labels)} test images are right")
     DATA.mkdir(exist_ok=True)
     onnx.save(model, DATA / "digits.onnx")
-    np.savez_compressed(DATA / "digits.npz", images=test_images[:, 0].astype(np.uint8), labels=test_labels.astype(np.uint8))
+    pixels, labels = test_images[:, 0].astype(np.uint8), test_labels.astype(np.uint8)
+    np.savez_compressed(DATA / "digits.npz", images=pixels, labels=labels)
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ def widen(array: Array) -> Array:
 def widened(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function computing in float32 where an input is a narrower float, its float32 results rounded back.
 
-    The results take the type of the first narrow input.  A function with a float32 result that stays float32 (a scale, a
-    saved mean) calls `widen` itself.
+    The results take the type of the first narrow input.  A function with a float32 result that stays float32 (a scale,
+    a saved mean) calls `widen` itself.
     """
 
     @functools.wraps(function)

@@ -62,9 +62,7 @@ _BY_CODE = {row.code: row for row in ELEMENT_TYPES}
 _BY_DTYPE = {row.dtype: row for row in ELEMENT_TYPES}
 
 #: Floats that arithmetic widens to float32: their own rounding after every step would lose what the result can hold.
-NARROW_FLOATS = frozenset(
-    row.dtype for row in ELEMENT_TYPES if row.onnx in ("float16", "bfloat16") or row.onnx.startswith(("float8", "float6", "float4"))
-)
+NARROW_FLOATS = frozenset(row.dtype for row in ELEMENT_TYPES if "float" in row.onnx and row.bits < 32)
 
 
 def element_type(code_or_dtype: Any) -> ElementType:

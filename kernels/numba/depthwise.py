@@ -16,7 +16,7 @@ from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.simd import LANES
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Input, Output, Pool
 from onnxlite.kernels.numba.threads import parallel_for
-from onnxlite.kernels.numba.vector import fma, load, splat, store
+from onnxlite.kernels.numba.vector import fma, load, store
 
 #: The multiply-adds in one piece of work.
 _PIECE_WORK = 1 << 17
@@ -129,9 +129,7 @@ def _rows(start, stop, thread, x, image, g, w, bias, y, target, residual, e):  #
                     _few_channels(x, origin, top, bottom, left, right, g, w, bias, y, at)
             done = 4 if whole else 1
             if e.activation or residual.size > 0:
-                apply_epilogue(
-                    y, at, 1, done * g.channels, 0, bias, 0, 0, residual, e.activation, e.alpha, e.beta
-                )
+                apply_epilogue(y, at, 1, done * g.channels, 0, bias, 0, 0, residual, e.activation, e.alpha, e.beta)
             column += done
 
 
@@ -149,7 +147,7 @@ def convolve_depthwise(pool, x, w, bias, residual, y, images, g, e):  # type: ig
 def bind_depthwise(
     x: ArraySpec, w: Array, b: Array | None, residual: Array | Input, where: Windows, e: Epilogue
 ) -> Bound:
-    """The convolution with a filter per channel on one or two spatial axes; the weights are (channels, 1, kernel...)."""
+    """The convolution with a filter per channel on one or two spatial axes; weights are (channels, 1, kernel...)."""
     channels = w.shape[0]
     return Bound(
         convolve_depthwise,

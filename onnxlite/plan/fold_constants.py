@@ -14,7 +14,7 @@ from onnxlite.plan.dependence import is_repeatable
 from onnxlite.plan.place import place, required_kernel
 from onnxlite.providers import Provider
 
-#: The bytes that all results of a graph may take, what a model's file can hold: a few numbers can describe a huge array.
+#: The bytes that all results of a graph may take, what a file can hold: a few numbers can describe a huge array.
 _MAX_BYTES = 1 << 31
 
 #: Operators that can make a small input large; of these, only ConstantOfShape is worth it.

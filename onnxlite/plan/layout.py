@@ -20,10 +20,12 @@ from onnxlite.model.order import reads
 
 #: Operators that treat every element alike, with one tensor input.
 _UNARY = frozenset(
-    ["Abs", "Cast", "Ceil", "Celu", "Clip", "Dropout", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Log", "Mish", "Neg", "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu"]
+    {"Abs", "Cast", "Ceil", "Celu", "Clip", "Dropout", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish"}
+    | {"Identity", "LeakyRelu", "Log", "Mish", "Neg", "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign"}
+    | {"Softplus", "Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu"}
 )
 #: Operators on several tensors that broadcast together.
-_BROADCASTING = frozenset(["Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean", "Pow", "PRelu"])
+_BROADCASTING = frozenset({"Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean", "Pow", "PRelu"})
 
 
 def channels_last(graph: Graph, keep: frozenset[str], outer: Mapping[str, Array]) -> Graph:
