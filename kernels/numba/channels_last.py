@@ -67,7 +67,7 @@ def patches(where: Windows, channels: int, group_channels: int) -> Patches:
     begins = (0,) * missing + where.begins
     reach = (1,) * missing + where.reach
     padded = tuple(max(length + begin, r) for length, begin, r in zip(image, begins, reach, strict=True))
-    padding = None if padded == image else Padding(*image, channels, *begins, *padded)
+    padding = None if padded == image else Padding(*image, channels, *begins, *padded)  # type: ignore[call-arg]
     steps = (padded[1] * padded[2] * channels, padded[2] * channels, channels)
     starts = _table(output, [step * stride for step, stride in zip(steps, strides, strict=True)])
     merged = group_channels == channels and dilations[2] == 1

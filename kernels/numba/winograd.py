@@ -220,7 +220,7 @@ def bind_winograd(
     points = (size + 2) ** 2
     image, begins = where.image, where.begins
     padded = max(rows * size + 2, begins[0] + image[0]), max(columns * size + 2, begins[1] + image[1])
-    padding = Padding(1, *image, channels, 0, *begins, 1, *padded)
+    padding = Padding(1, *image, channels, 0, *begins, 1, *padded)  # type: ignore[call-arg]
     fitting = max(1, _BLOCK_BYTES // (4 * points * (channels + filters) * TILE_ROWS))
     block = min(fitting, -(-rows * columns // TILE_ROWS)) * TILE_ROWS
     return Bound(

@@ -129,7 +129,7 @@ def inferred_types(
         constants: Inputs whose values are known, by name.
     """
     schema = schema_of(node.domain, node.op_type, node.opset)
-    if schema is None or any(node.graphs()):
+    if schema is None or any(node.graphs()) or _claims_endless_rank(node, input_types):
         return [None for _ in node.outputs]
     types = {name: type_proto(kind) for name, kind in zip(node.inputs, input_types, strict=True) if name}
     data = {name: onnx.numpy_helper.from_array(constants[name], name) for name in node.inputs if name in constants}
@@ -149,6 +149,18 @@ def _without_mistakes(node: Node, kind: ValueType | None) -> ValueType | None:
     if isinstance(kind, TensorType) and kind.shape and (node.op_type == "STFT" or node.attributes.get("ceil_mode")):
         return replace(kind, shape=(*kind.shape[:2], *(None for _ in kind.shape[2:])))
     return kind
+
+
+#: Operators whose results have as many dimensions as an input has elements, and what the numbers of them end at.
+_RANKED_BY_INPUT = frozenset({"ConstantOfShape", "Expand", "Reshape", "Tile"})
+_MOST_DIMENSIONS = 64
+
+
+def _claims_endless_rank(node: Node, input_types: Sequence[ValueType | None]) -> bool:
+    """Whether onnx's inference would make a shape of more dimensions than there is memory for."""
+    shapes = [kind.shape for kind in input_types if isinstance(kind, TensorType) and kind.shape is not None]
+    lengths = [d for shape in shapes for d in shape if len(shape) == 1 and isinstance(d, int)]
+    return node.op_type in _RANKED_BY_INPUT and any(length > _MOST_DIMENSIONS for length in lengths)
 
 
 def attribute_default(node: Node, name: str) -> Any:

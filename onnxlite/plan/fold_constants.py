@@ -52,7 +52,7 @@ def _results(node: Node, known: Mapping[str, Array], providers: Sequence[Provide
     if not is_repeatable(node) or node.domain or node.op_type in _ENLARGING:
         return None
     arguments = [known[name] if name else None for name in node.inputs]
-    if node.op_type == "ConstantOfShape" and 8 * math.prod(arguments[0].tolist()) > room:
+    if node.op_type == "ConstantOfShape" and 8 * math.prod(known[node.inputs[0]].tolist()) > room:
         return None
     kernel = required_kernel(place(node, [None] * len(node.inputs), providers))
     if kernel.provided - {"output_count"}:
