@@ -120,8 +120,6 @@ def finish_integers(
         out: The results.
     """
     sums, addends = int32s(c, count), int32s(terms, count)
-    for i in range(count):
-        sums[i] += addends[i]
     if zeros != 0:
         weights, factor = int32s(zeros, count), np.int32(total)
         for i in range(count):
@@ -129,13 +127,48 @@ def finish_integers(
     if kind == INT32:
         results = int32s(out, count)
         for i in range(count):
-            results[i] = sums[i]
+            results[i] = np.int32(sums[i] + addends[i])
         return
-    factors, shift = floats(scales, count), np.float32(zero_point)
-    low, high = (np.float32(0), np.float32(255)) if kind == UINT8 else (np.float32(-128), np.float32(127))
+    factors = floats(scales, count)
+    low, high, shift = np.float32(0), np.float32(255), np.float32(zero_point)
+    if kind == INT8:
+        low, high = np.float32(-128), np.float32(127)
     bytes_out = uint8s(out, count)
     for i in range(count):
-        value = rint(np.float32(sums[i]) * factors[i]) + shift
+        value = rint(np.float32(np.int32(sums[i] + addends[i])) * factors[i]) + shift
+        value = value if value > low else low
+        bytes_out[i] = np.int32(high if value > high else value)
+
+
+@sealed
+def finish_filter(
+    c: int,
+    count: int,
+    term: int,
+    zero: int,
+    totals: int,
+    kind: int,
+    scale: np.float32,
+    zero_point: int,
+    out: int,
+) -> None:
+    """Finish outputs of one filter: ``c + term - zero * totals``, stored or scaled, rounded and saturated."""
+    sums, addend, weight = int32s(c, count), np.int32(term), np.int32(zero)
+    if totals != 0 and zero != 0:
+        factors = int32s(totals, count)
+        for i in range(count):
+            sums[i] -= np.int32(factors[i] * weight)
+    if kind == INT32:
+        results = int32s(out, count)
+        for i in range(count):
+            results[i] = np.int32(sums[i] + addend)
+        return
+    low, high, shift = np.float32(0), np.float32(255), np.float32(zero_point)
+    if kind == INT8:
+        low, high = np.float32(-128), np.float32(127)
+    bytes_out = uint8s(out, count)
+    for i in range(count):
+        value = rint(np.float32(np.int32(sums[i] + addend)) * scale) + shift
         value = value if value > low else low
         bytes_out[i] = np.int32(high if value > high else value)
 

@@ -31,9 +31,14 @@ _SHORTS = ir.VectorType(ir.IntType(16), 2 * LANES)
 
 
 def _four_bytes(builder: Any, a: Any, b: Any, total: Any) -> Any:
+    """The left elements without a sign, the right ones with one."""
     function_type = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
     name = f"llvm.x86.avx512.vpdpbusd.{_WIDTH}"
     return builder.call(cgutils.get_or_insert_function(builder.module, function_type, name), [total, a, b])
+
+
+def _four_bytes_signed_left(builder: Any, a: Any, b: Any, total: Any) -> Any:
+    return _four_bytes(builder, b, a, total)
 
 
 #: x86's instruction that adds the products of pairs of 16-bit integers, by the width of the registers.
@@ -55,14 +60,20 @@ def _two_shorts(builder: Any, a: Any, b: Any, total: Any) -> Any:
     return total
 
 
-_INTEGERS = Arithmetic(_INT32, _four_bytes if BYTES else _two_shorts, lambda builder, a, b: builder.add(a, b))
+def _add(builder: Any, a: Any, b: Any) -> Any:
+    return builder.add(a, b)
+
+
+_INTEGERS = Arithmetic(_INT32, _four_bytes if BYTES else _two_shorts, _add)
+_SIGNED_LEFT = Arithmetic(_INT32, _four_bytes_signed_left if BYTES else _two_shorts, _add)
 
 _eight, _four, _two, _one = (make_tile(rows, _INTEGERS) for rows in (8, 4, 2, 1))
+_eight_signed, _four_signed, _two_signed, _one_signed = (make_tile(rows, _SIGNED_LEFT) for rows in (8, 4, 2, 1))
 
 
 @jit
 def multiply_integer_tile(rows, a, a_row, b, b_step, c, c_row, depth):  # type: ignore[no-untyped-def]
-    """The product of up to TILE_ROWS rows and TILE_COLUMNS columns, addresses and lengths in elements of 32 bits."""
+    """The product of up to 8 rows and TILE_COLUMNS columns, addresses and lengths in elements of 32 bits."""
     while rows > 0:
         if rows >= 8 and TILE_ROWS > 8:
             height = 8
@@ -76,6 +87,27 @@ def multiply_integer_tile(rows, a, a_row, b, b_step, c, c_row, depth):  # type: 
         else:
             height = 1
             _one(a, a_row, 1, b, b_step, c, c_row, depth, 0)
+        rows -= height
+        a += 4 * height * a_row
+        c += 4 * height * c_row
+
+
+@jit
+def multiply_signed_left_tile(rows, a, a_row, b, b_step, c, c_row, depth):  # type: ignore[no-untyped-def]
+    """`multiply_integer_tile`, where the left matrix has the bytes with a sign."""
+    while rows > 0:
+        if rows >= 8 and TILE_ROWS > 8:
+            height = 8
+            _eight_signed(a, a_row, 1, b, b_step, c, c_row, depth, 0)
+        elif rows >= 4:
+            height = 4
+            _four_signed(a, a_row, 1, b, b_step, c, c_row, depth, 0)
+        elif rows >= 2:
+            height = 2
+            _two_signed(a, a_row, 1, b, b_step, c, c_row, depth, 0)
+        else:
+            height = 1
+            _one_signed(a, a_row, 1, b, b_step, c, c_row, depth, 0)
         rows -= height
         a += 4 * height * a_row
         c += 4 * height * c_row
