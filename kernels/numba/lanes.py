@@ -93,6 +93,34 @@ magnitude = _float_function("fabs", 1)
 copysign = _float_function("copysign", 2)
 
 
+@intrinsic
+def quotient(typing_context: Any, a: Any, b: Any) -> Any:
+    """The quotient of two integers of one type, cut toward zero; 0 for a division by 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        a, b = arguments
+        zero, one = (cgutils.ir.Constant(a.type, number) for number in (0, 1))
+        # The processor's division traps where it has no result.
+        none = builder.icmp_unsigned("==", b, zero)
+        if not signature.return_type.signed:
+            return builder.select(none, zero, builder.udiv(a, builder.select(none, one, b)))
+        negated = builder.icmp_unsigned("==", b, cgutils.ir.Constant(a.type, -1))
+        result = builder.sdiv(a, builder.select(builder.or_(none, negated), one, b))
+        return builder.select(none, zero, builder.select(negated, builder.neg(a), result))
+
+    return a(a, a), generate
+
+
+@intrinsic
+def fmod(typing_context: Any, a: Any, b: Any) -> Any:
+    """What the division of two floats toward zero leaves, with the sign of ``a``."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.frem(*arguments)
+
+    return a(a, a), generate
+
+
 def _reinterpret(source: Any, target: Any, documentation: str) -> Any:
     """A function that reads the bits of one type as another."""
 

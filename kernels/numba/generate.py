@@ -1,0 +1,186 @@
+"""From an expression to a compiled kernel, by way of Python source that is kept in the cache's folder.
+
+The source of ``x0 * sigmoid(x1)``, x1 with one element for each row::
+
+    def elementwise_5f0c...(start, stop, thread, layout, x0, x1, y):
+        inner = layout[0]
+        ...
+        for each row:
+            a1 = load(x1, o1)
+            v0 = sigmoid_float32(a1)
+            for i in range(first, last):
+                a0 = load(x0, o0 + i)
+                v1 = a0 * v0
+                store(y, o + i, v1)
+
+What does not change in the innermost loop stands before it.  There are two layouts: without rows, where every input is
+as long as the output or has one element; and rows, where inputs are repeated along some dimensions.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnxlite.kernels.numba.expression import Expression, write
+from onnxlite.kernels.numba.jit import cache_folder, jit
+from onnxlite.kernels.numba.scalars import namespace
+from onnxlite.kernels.numba.term import ELEMENT, ROW, START, Code, Line, Term
+from onnxlite.kernels.numba.threads import parallel_for
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A kernel for an expression: ``loop`` does a part of the output, ``run`` all of it on the pool's threads.
+
+    Their arguments after (start, stop, thread) and (pool, count, piece) are the layout if there are rows, the
+    parameters, the inputs and the output.  ``cost`` is that of one element, in simple instructions.
+    """
+
+    loop: Callable[..., Any]
+    run: Callable[..., Any]
+    dtype: np.dtype[Any]
+    parameters: tuple[int | float, ...]
+    cost: int
+    source: str
+
+
+def generate(expression: Expression, dtypes: Sequence[np.dtype[Any]], moving: Sequence[bool], rows: bool) -> Generated:
+    """The kernel of an expression.
+
+    Args:
+        expression: The expression.
+        dtypes: The types of its inputs.
+        moving: Which of the inputs move with the innermost loop; the others stand still in it.
+        rows: Whether inputs are repeated along rows.
+
+    Raises:
+        Unserved: The expression cannot be compiled for these types.
+    """
+    code = Code()
+    still = ROW if rows else START
+    depths = [ELEMENT if moves else still for moves in moving]
+    inputs = [Term(code, f"a{i}", dtype, depth) for i, (dtype, depth) in enumerate(zip(dtypes, depths, strict=True))]
+    result = write(expression, inputs, code)
+    lines = code.needed(result)
+    used = set[str]().union(*(line.uses() for line in lines), {result.name})
+    parameters = [i for i in range(len(code.parameters)) if f"p{i}" in used]
+    loads = _loads(depths, used, rows)
+    arguments = [*(["layout"] if rows else []), *(f"p{i}" for i in parameters)]
+    arguments += [*(f"x{i}" for i in range(len(dtypes))), "y"]
+    body = _row_loop(loads, lines, result.name, len(dtypes)) if rows else _flat_loop(loads, lines, result.name)
+    source = _module(body, arguments, expression)
+    loop, run = _compiled(source)
+    cost = sum(line.cost for line in lines if line.depth == ELEMENT) + len(dtypes)
+    return Generated(loop, run, result.dtype, tuple(code.parameters[i] for i in parameters), cost, source)
+
+
+def _loads(depths: Sequence[int], used: set[str], rows: bool) -> list[Line]:
+    """The lines that read the inputs; ``o0`` is where the row of the input 0 starts."""
+    places = {START: "0", ROW: "o{0}", ELEMENT: "o{0} + i" if rows else "i"}
+    return [
+        Line(f"a{i}", f"load(x{i}, {places[depth].format(i)})", depth, 1)
+        for i, depth in enumerate(depths)
+        if f"a{i}" in used
+    ]
+
+
+def _flat_loop(loads: Sequence[Line], lines: Sequence[Line], result: str) -> list[str]:
+    return [
+        *_at(START, 1, loads, lines),
+        "    for i in range(start, stop):",
+        *_at(ELEMENT, 2, loads, lines),
+        f"        store(y, i, {result})",
+    ]
+
+
+def _row_loop(loads: Sequence[Line], lines: Sequence[Line], result: str, count: int) -> list[str]:
+    """The loop over rows, which lie in blocks.
+
+    The layout is: the length of a row, the rows of a block; for each input its step from row to row in a block; for
+    each block, where every input's first row of the block starts.
+    """
+    inputs = range(count)
+    return [
+        *_at(START, 1, loads, lines),
+        "    length, block = load(layout, 0), load(layout, 1)",
+        "    while start < stop:",
+        "        number = quotient(start, block)",
+        "        row = start - number * block",
+        *(f"        s{i} = load(layout, {2 + i})" for i in inputs),
+        *(f"        o{i} = load(layout, {2 + count + i} + {count} * number) + row * s{i}" for i in inputs),
+        "        rows = block - row if start - row + block < stop else stop - start",
+        "        for row in range(start, start + rows):",
+        "            o = row * length",
+        *_at(ROW, 3, loads, lines),
+        "            for i in range(length):",
+        *_at(ELEMENT, 4, loads, lines),
+        f"                store(y, o + i, {result})",
+        *(f"            o{i} += s{i}" for i in inputs),
+        "        start += rows",
+    ]
+
+
+def _at(depth: int, indent: int, loads: Sequence[Line], lines: Sequence[Line]) -> list[str]:
+    return [f"{'    ' * indent}{line.name} = {line.text}" for line in (*loads, *lines) if line.depth == depth]
+
+
+def _module(body: Sequence[str], arguments: Sequence[str], expression: Expression) -> str:
+    """The source of a loop and of the function that divides it among threads."""
+    inner = ", ".join(arguments)
+    names = [name for name, *_ in expression]
+    return "\n".join(
+        [
+            f"# {', '.join(map(str, names))}",
+            "",
+            "",
+            "@jit",
+            f"def loop(start, stop, thread, {inner}):",
+            *body,
+            "",
+            "",
+            "@jit",
+            f"def run(pool, count, piece, {inner}):",
+            f"    parallel_for(pool, loop, ({inner},), count, piece)",
+            "",
+        ]
+    )
+
+
+@functools.cache
+def _compiled(source: str) -> tuple[Any, Any]:
+    """The two functions of a module; they compile on their first call."""
+    digest = hashlib.sha256(source.encode()).hexdigest()[:16]
+
+    def named(function: Callable[..., Any]) -> Any:
+        # The cache on disk tells functions apart by their names.
+        function.__qualname__ = f"elementwise_{digest}_{function.__name__}"
+        return jit(function)
+
+    names = {**namespace(), "jit": named, "parallel_for": parallel_for, "__name__": __name__}
+    exec(compile(source, _kept(source, f"elementwise_{digest}.py"), "exec"), names)
+    return names["loop"], names["run"]
+
+
+def _kept(source: str, name: str) -> str:
+    """The path of a file with the source, or a name in brackets where there is no folder to write it to."""
+    folder = cache_folder()
+    path = folder / "source" / name if folder else Path(f"<{name}>")
+    if folder and not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+            with open(descriptor, "w", encoding="utf-8") as file:
+                file.write(source)
+            os.replace(temporary, path)
+        except OSError:
+            return f"<{name}>"
+    return str(path)
