@@ -13,6 +13,7 @@ from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.geometry import Windows
 from onnxlite.kernels.numba.epilogue import Epilogue, apply_epilogue
 from onnxlite.kernels.numba.jit import jit
+from onnxlite.kernels.numba.prepared import prepared
 from onnxlite.kernels.numba.simd import LANES
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Input, Output, Pool
 from onnxlite.kernels.numba.threads import parallel_for
@@ -144,6 +145,11 @@ def convolve_depthwise(pool, x, w, bias, residual, y, images, g, e):  # type: ig
         parallel_for(pool, _rows, arguments, g.output_height, max(1, _PIECE_WORK // work))
 
 
+def taps_first(w: Array) -> Array:
+    """The weights (channels, 1, kernel...) as taps x channels, flat."""
+    return np.ascontiguousarray(w.reshape(w.shape[0], -1).T).reshape(-1)
+
+
 def bind_depthwise(
     x: ArraySpec, w: Array, b: Array | None, residual: Array | Input, where: Windows, e: Epilogue
 ) -> Bound:
@@ -154,7 +160,7 @@ def bind_depthwise(
         (
             Pool(),
             Input(0, flat=True),
-            np.ascontiguousarray(w.reshape(channels, -1).T).reshape(-1),
+            prepared(w, taps_first),
             np.zeros(channels, np.float32) if b is None else np.ascontiguousarray(b),
             residual,
             Output(flat=True),

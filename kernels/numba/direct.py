@@ -11,6 +11,7 @@ from onnxlite.kernels.numba.epilogue import Epilogue, apply_epilogue
 from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.patch_product import multiply_patches, pack_filters
 from onnxlite.kernels.numba.simd import TILE_COLUMNS, TILE_ROWS
+from onnxlite.kernels.numba.prepared import prepared
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Input, Output, Pool, Scratch
 from onnxlite.kernels.numba.threads import parallel_for
 
@@ -83,7 +84,7 @@ def bind_convolution(
         (
             Pool(),
             Input(0, flat=True),
-            pack_filters(w, groups),
+            prepared(w, pack_filters, groups),
             np.zeros(1, np.float32) if b is None else np.ascontiguousarray(b),
             residual,
             Output(flat=True),

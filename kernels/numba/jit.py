@@ -71,9 +71,14 @@ def jit(function: Callable[..., Any] | None = None, *, reassociate: bool = False
     return dispatcher
 
 
+def signature_of(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The types by which Numba tells calls of a compiled function apart."""
+    return tuple(function.typeof_pyval(argument) for argument in arguments)  # type: ignore[attr-defined]
+
+
 def entry_point(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[..., Any]:
     """What calls a compiled function with arguments of these types, without looking at their types on every call."""
-    signature = tuple(function.typeof_pyval(argument) for argument in arguments)  # type: ignore[attr-defined]
+    signature = signature_of(function, arguments)
     function.compile(signature)  # type: ignore[attr-defined]
     return function.overloads[signature].entry_point  # type: ignore[attr-defined,no-any-return]
 
@@ -132,6 +137,11 @@ class _DiskCache(_Cache):  # type: ignore[misc]
         # Sources that were edited after they were loaded would file the old code under the new text.
         if path is not None and not data.library.has_dynamic_globals and _hash_of_sources() == _SOURCES:
             _write(path, pickle.dumps(data._reduce(), pickle.HIGHEST_PROTOCOL))
+
+    def holds(self, sig: Any, target_context: Any) -> bool:
+        """Whether there is a file for a signature."""
+        path = self._path(sig, target_context.codegen())
+        return path is not None and path.is_file()
 
     def enable(self) -> None:
         """Numba's interface; the environment variable decides."""

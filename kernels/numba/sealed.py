@@ -34,6 +34,9 @@ _KINDS: dict[str, tuple[Any, Any, Any]] = {
     "np.float32": (types.float32, ir.FloatType(), ctypes.c_float),
 }
 
+#: One function for each sealed one, which compiles it ahead of its first call.
+COMPILERS: list[Callable[[], None]] = []
+
 #: What must stay in memory as long as compiled code may run.
 _KEPT: list[Any] = []
 
@@ -79,12 +82,16 @@ def _slot(dispatcher: Any, kinds: list[tuple[Any, Any, Any]]) -> int:
     prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *(kind[2] for kind in kinds))
     slot = ctypes.c_int64()
 
-    def compile_and_call(*arguments: Any) -> int:
+    def compile_now() -> None:
         dispatcher.compile(tuple(kind[0] for kind in kinds))
         compiled = dispatcher.overloads[tuple(kind[0] for kind in kinds)]
         slot.value = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+
+    def compile_and_call(*arguments: Any) -> int:
+        compile_now()
         return int(prototype(slot.value)(*arguments))
 
+    COMPILERS.append(compile_now)
     binder = prototype(compile_and_call)
     slot.value = ctypes.cast(binder, ctypes.c_void_p).value or 0
     _KEPT.extend((slot, binder, dispatcher))

@@ -29,12 +29,15 @@ class Binding:
         seeds: Where random operators without a seed of their own get one.
         wrap: Put around the call of every step, for hooks (trace, debug, profile); None costs a run nothing.
         threads: How many threads compiled kernels may use; 0: one for each processor of the process.
+        wait_for_compiler: Whether the first call of a compiled kernel waits until it is compiled, or goes to the
+            reference meanwhile; None: as the environment says (``onnxlite.kernels.numba.background``).
     """
 
     providers: Sequence[Provider]
     seeds: np.random.SeedSequence = field(default_factory=np.random.SeedSequence)
     wrap: Callable[[Node, Call], Call] | None = None
     threads: int = 0
+    wait_for_compiler: bool | None = None
 
 
 def bind(
@@ -92,10 +95,12 @@ def _with_programs(plan: Plan, binding: Binding) -> Plan:
     if binding.wrap is not None or not any(step.builder for step in plan.steps):
         return plan
     # Imported here: without compiled kernels, nobody pays for Numba.
+    from onnxlite.kernels.numba.background import waits_by_default
     from onnxlite.kernels.numba.threads import default_threads, thread_pool
     from onnxlite.plan.specialize import Programs
 
-    return replace(plan, programs=Programs(plan, thread_pool(binding.threads or default_threads())))
+    wait = waits_by_default() if binding.wait_for_compiler is None else binding.wait_for_compiler
+    return replace(plan, programs=Programs(plan, thread_pool(binding.threads or default_threads()), wait))
 
 
 def needed_nodes(graph: Graph, outputs: Sequence[str]) -> list[Node]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from onnxlite.kernels.arrays import Array
+from onnxlite.kernels.numba.background import compile_later, is_ready
 from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, Input, Output, Pool, Scratch, View
 from onnxlite.kernels.numba.threads import ThreadPool
 from onnxlite.plan.dependence import is_repeatable, shaping_inputs
@@ -29,8 +30,9 @@ _RESHAPING = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"
 class Programs:
     """The programs of one plan, by the shapes and types of its inputs; the least recently used is dropped first."""
 
-    def __init__(self, plan: Plan, pool: ThreadPool) -> None:
+    def __init__(self, plan: Plan, pool: ThreadPool, wait: bool) -> None:
         self._plan = plan
+        self._wait = wait
         self._constants = [as_constant(value) for value in plan.template]
         self._pool = pool
         self._programs: OrderedDict[Any, Program] = OrderedDict()
@@ -45,12 +47,14 @@ class Programs:
             program = self._programs.get(key)
             if program is not None:
                 self._programs.move_to_end(key)
-            elif self._made >= _TOO_MANY:
-                return execute(self._plan, inputs, captured)
         if program is not None:
             return program.run(given)
-        walk = _Walk(self._plan, self._constants, given, self._pool)
+        if self._made >= _TOO_MANY:
+            return execute(self._plan, inputs, captured)
+        walk = _Walk(self._plan, self._constants, given, self._pool, self._wait)
         results = walk.run()
+        if not walk.complete:
+            return results
         with self._lock:
             self._made += 1
             self._programs[key] = walk.program()
@@ -65,11 +69,17 @@ class Programs:
 
 
 class _Walk:
-    """One run of a plan that notes, step by step, how to run it again."""
+    """One run of a plan that notes, step by step, how to run it again.
 
-    def __init__(self, plan: Plan, constants: list[Any], given: Sequence[Any], pool: ThreadPool) -> None:
+    ``complete`` turns false where a kernel still has to be compiled and the reference stood in for it; the next run then
+    is another walk.
+    """
+
+    def __init__(self, plan: Plan, constants: list[Any], given: Sequence[Any], pool: ThreadPool, wait: bool) -> None:
+        self.complete = True
         self._plan = plan
         self._pool = pool
+        self._wait = wait
         self._values = constants.copy()
         self._storage: dict[int, Storage] = {
             slot: Constant(value) for slot, value in enumerate(constants) if value is not None
@@ -167,10 +177,9 @@ class _Walk:
             served = 1 if isinstance(answer, View) else len(answer.outputs)
             if any(slot != DISCARDED for slot in outputs[served:]):
                 return False
-            self._bind(step, answer, inputs, outputs)
+            return self._bind(step, answer, inputs, outputs)
         except Exception as error:
             raise located(error, step, inputs) from error
-        return True
 
     def _answer(self, step: Step, inputs: Sequence[Any]) -> Bound | View | Declined:
         assert step.builder is not None
@@ -181,19 +190,26 @@ class _Walk:
             return Declined(f"{error}: the reference says how")
         return answer
 
-    def _bind(self, step: Step, answer: Bound | View, inputs: Sequence[Any], outputs: tuple[int, ...]) -> None:
+    def _bind(self, step: Step, answer: Bound | View, inputs: Sequence[Any], outputs: tuple[int, ...]) -> bool:
+        """Call what the builder answered, unless that still has to be compiled."""
         if isinstance(answer, View):
             self._show(outputs[0], step.inputs[answer.index], inputs[answer.index].reshape(answer.shape))
-            return
+            return True
         arrays = [np.empty(spec.shape, spec.dtype) for spec in answer.outputs]
         given = [v if c else _usable(v) for v, c in zip(inputs, self._constant(step), strict=True)]
-        call_bound(answer, given, arrays, self._pool)
+        arguments = bound_arguments(answer, given, arrays, self._pool)
+        if not self._wait and not is_ready(answer.function, arguments):
+            compile_later(answer.function, arguments)
+            self.complete = False
+            return False
+        answer.function(*arguments)
         slots = self._with_places(outputs, len(arrays))
         for slot, array in zip(slots, arrays, strict=True):
             self._storage[slot] = _buffer(array)
         for slot, array in zip(outputs, arrays, strict=False):
             self._values[slot] = array
         self._commands.append(Command(step, step.inputs, slots, answer))
+        return True
 
     def _with_places(self, outputs: tuple[int, ...], count: int) -> tuple[int, ...]:
         """The slots of a compiled kernel's outputs: those that the node leaves out get slots of their own."""
@@ -215,6 +231,11 @@ class _Walk:
 
 def call_bound(bound: Bound, inputs: Sequence[Any], outputs: Sequence[Array], pool: ThreadPool) -> None:
     """Call a bound function once, outside any program."""
+    bound.function(*bound_arguments(bound, inputs, outputs, pool))
+
+
+def bound_arguments(bound: Bound, inputs: Sequence[Any], outputs: Sequence[Array], pool: ThreadPool) -> tuple[Any, ...]:
+    """The arguments of a bound function for one call, outside any program."""
     arguments: list[Any] = []
     for argument in bound.arguments:
         if isinstance(argument, Input | Output):
@@ -226,7 +247,7 @@ def call_bound(bound: Bound, inputs: Sequence[Any], outputs: Sequence[Array], po
             arguments.append(pool.block)
         else:
             arguments.append(argument)
-    bound.function(*arguments)
+    return tuple(arguments)
 
 
 def _buffer(value: Any) -> Buffer:
