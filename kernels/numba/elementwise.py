@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from onnxlite.kernels.dtypes import dtype_of, element_type
+from onnxlite.kernels.expression import Expression, constant, instruction
 from onnxlite.kernels.numba import formulas, functions  # noqa: F401 (they fill the table of formulas)
 from onnxlite.kernels.numba.broadcast import broadcast_layout
-from onnxlite.kernels.numba.expression import Expression, Formula, all_formulas, find_formula, instruction
+from onnxlite.kernels.numba.formula import Formula, all_formulas, find_formula
 from onnxlite.kernels.numba.generate import Generated, generate
 from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, Input, Output, Pool, View
 from onnxlite.kernels.numba.table import op
@@ -31,7 +32,7 @@ _COPIED = 1 << 20
 
 @op("Elementwise", domain="onnxlite")
 def elementwise(*xs: ArraySpec, expression: tuple[Any, ...]) -> Bound | Declined:
-    """An expression of all inputs, broadcast; see `onnxlite.kernels.numba.expression`."""
+    """An expression of all inputs, broadcast; see `onnxlite.kernels.expression`."""
     try:
         return bind_expression(expression, dict(enumerate(xs)))
     except Unserved as reason:
@@ -114,7 +115,7 @@ def _builder(entry: Formula, adapt: Callable[..., Sequence[ArraySpec | None]], *
         inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=default) for n, default in given.items()
     ]
     build.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    build.__qualname__ = f"{_builder.__qualname__}({entry.instruction})"
+    build.__qualname__ = f"{_builder.__qualname__}({entry.name})"
     return build
 
 
@@ -130,11 +131,11 @@ def _one_instruction(
             operands.append("")
         elif entry.name == "Pow" and number == 1 and _is_scalar_beside(x, xs[0]):
             operands.append(f"t{len(constants)}")
-            constants.append(("Constant", x.dtype.name, np.asarray(x.value).item()))
+            constants.append(constant(x.dtype.name, np.asarray(x.value).item()))
         else:
             operands.append(f"x{len(inputs)}")
             inputs[number] = x
-    return (*constants, instruction(entry, operands, attributes)), inputs
+    return (*constants, instruction(entry.name, entry.since, operands, attributes)), inputs
 
 
 def _is_scalar_beside(x: ArraySpec, other: ArraySpec | None) -> bool:
@@ -246,7 +247,11 @@ def identity(x: ArraySpec) -> View:
 @op("Cast", since=19)
 def cast(x: ArraySpec, *, to: int, saturate: int = 1, round_mode: str = "up") -> Bound | View | Declined:
     """The input in another type, or itself where it has the type (ONNX Cast-28)."""
-    return View(x.shape) if x.dtype == dtype_of(to) else elementwise(x, expression=(("Cast-6", "x0", to),))
+    return (
+        View(x.shape)
+        if x.dtype == dtype_of(to)
+        else elementwise(x, expression=(instruction("Cast", 13, ["x0"], {"to": to}),))
+    )
 
 
 @op("Cast", since=6, until=13)

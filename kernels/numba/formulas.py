@@ -1,6 +1,6 @@
 """What each elementwise operator computes for one element: arithmetic, comparisons, truth values, bits, types.
 
-The formulas of other functions are in `functions`; for what a formula is, see `expression`.
+The formulas of other functions are in `functions`; for what a formula is, see `formula`.
 
 NaN, infinities and the conversions of types are those of the reference kernels in `onnxlite.kernels.numpy`.
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 from onnxlite.kernels.casting import finite_range
 from onnxlite.kernels.dtypes import dtype_of
-from onnxlite.kernels.numba.expression import formula
+from onnxlite.kernels.numba.formula import formula
 from onnxlite.kernels.numba.term import BOOL, TYPES, Number, Operand, Parameter, Term, require, require_floats, where
 
 _LARGEST = float(np.finfo(np.float32).max)

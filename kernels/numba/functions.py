@@ -1,6 +1,6 @@
 """What each elementwise operator computes for one element: exponentials, trigonometry, activations.
 
-The formulas of arithmetic are in `formulas`; for what a formula is, see `expression`.
+The formulas of arithmetic are in `formulas`; for what a formula is, see `formula`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from onnxlite.kernels.numba.expression import formula
+from onnxlite.kernels.numba.formula import formula
 from onnxlite.kernels.numba.formulas import absolute, maximum, minimum
 from onnxlite.kernels.numba.term import Number, Term, require, require_floats, where
 

@@ -30,7 +30,8 @@ from typing import Any
 
 import numpy as np
 
-from onnxlite.kernels.numba.expression import Expression, write
+from onnxlite.kernels.expression import Expression
+from onnxlite.kernels.numba.formula import write
 from onnxlite.kernels.numba.jit import cache_folder, jit
 from onnxlite.kernels.numba.scalars import namespace
 from onnxlite.kernels.numba.term import ELEMENT, ROW, START, Code, Line, Term
@@ -136,10 +137,10 @@ def _at(depth: int, indent: int, loads: Sequence[Line], lines: Sequence[Line]) -
 def _module(body: Sequence[str], arguments: Sequence[str], expression: Expression) -> str:
     """The source of a loop and of the function that divides it among threads."""
     inner = ", ".join(arguments)
-    names = [name for name, *_ in expression]
+    names = [str(name).partition("-")[0] for name, *_ in expression]
     return "\n".join(
         [
-            f"# {', '.join(map(str, names))}",
+            f"# {', '.join(names)}",
             "",
             "",
             "@jit",
