@@ -75,9 +75,11 @@ def _onnxlite_providers() -> Sequence[str]:
 
 
 def _prepare_onnxlite(model: bytes, provider: str) -> Prepared:
-    from onnxlite import InferenceSession
+    from onnxlite import InferenceSession, SessionOptions
 
-    session = InferenceSession(model, providers=[provider])
+    options = SessionOptions()
+    options.add_session_config_entry("session.compile", "wait")
+    session = InferenceSession(model, options, providers=[provider])
     names = [value.name for value in session.get_inputs()]
 
     def run(inputs: Sequence[Any]) -> list[Any]:

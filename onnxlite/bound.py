@@ -33,6 +33,7 @@ class BoundModel:
         seed: Makes random operators without a seed of their own repeatable.
         threads: How many threads a kernel may use; 0 leaves the choice.
         level: The GraphOptimizationLevel.
+        wait_for_compiler: See `Binding`.
 
     Raises:
         NotImplemented: No provider has a kernel for a node.
@@ -46,9 +47,11 @@ class BoundModel:
         seed: int | None = None,
         threads: int = 0,
         level: int = GraphOptimizationLevel.ORT_ENABLE_ALL,
+        wait_for_compiler: bool | None = None,
     ) -> None:
         self.providers = tuple(providers)
-        self._seed, self._threads, self._level = seed, threads, level
+        self._seed, self._level = seed, level
+        self._binding = Binding(self.providers, threads=threads, wait_for_compiler=wait_for_compiler)
         self._plans: OrderedDict[tuple[tuple[str, ...], tuple[str, ...]], Plan] = OrderedDict()
         self._lock = threading.Lock()
         try:
@@ -110,7 +113,7 @@ class BoundModel:
                 self._check_outputs(outputs)
                 while len(self._plans) >= _MAX_PLANS:
                     self._plans.popitem(last=False)
-                binding = Binding(self.providers, np.random.SeedSequence(self._seed), threads=self._threads)
+                binding = replace(self._binding, seeds=np.random.SeedSequence(self._seed))
                 graph = optimize(_with_inputs(self.graph, fed), outputs, self._level, self.providers)
                 plan = self._plans[outputs, fed] = bind(graph, outputs, binding)
         return plan

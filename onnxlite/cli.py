@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from onnxlite import __version__
-    from onnxlite.commands import demo, inspect, run
+    from onnxlite.commands import demo, inspect, run, warmup
     from onnxlite.conformance import command as conformance
 
     parser = argparse.ArgumentParser(prog="onnxlite", description="Run, inspect and test ONNX models.")
@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
         ("demo", demo, "classify images of handwritten digits with a small model that ships with onnxlite"),
         ("run", run, "run any model on arrays from files, or on random input"),
         ("inspect", inspect, "show what a model holds and where each operator would run"),
+        ("warmup", warmup, "compile the kernels that a model needs, into the cache"),
         ("conformance", conformance, "run the ONNX backend tests on a provider or another engine"),
     ):
         subparser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")

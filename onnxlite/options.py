@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from onnxlite.errors import NotImplemented
+from onnxlite.errors import InvalidArgument, NotImplemented
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.op import Kernel, KernelTable, describe
 from onnxlite.model.walk import all_nodes
@@ -24,6 +24,10 @@ PROCESS_OPERATORS = KernelTable()
 
 #: The configuration entry with the folder of the external data of a model that is given as bytes.
 EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
+
+#: The configuration entry that says when kernels are compiled: ``wait`` (on their first call, which waits) or
+#: ``background`` (the reference serves until they are there).
+COMPILE = "session.compile"
 #: The configuration entry that refuses a session with nodes on the CPU, where another device was asked for.
 NO_CPU_FALLBACK = "session.disable_cpu_ep_fallback"
 _MODEL_FORMAT = "session.load_model_format"
@@ -248,3 +252,14 @@ def op(domain: str, name: str, since: int = 1) -> Callable[[Function], Function]
         return function
 
     return register
+
+
+def waits_for_compiler(entry: str | None) -> bool | None:
+    """What the entry `COMPILE` says; None where it is not set, and the environment decides.
+
+    Raises:
+        InvalidArgument: The entry has another value than the two.
+    """
+    if entry not in (None, "wait", "background"):
+        raise InvalidArgument(f"the configuration entry '{COMPILE}' is '{entry}', expected 'wait' or 'background'")
+    return None if entry is None else entry == "wait"

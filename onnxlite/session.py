@@ -16,7 +16,15 @@ from onnxlite.metadata import ModelMetadata, NodeArg, completed_outputs, model_m
 from onnxlite.model import Model, ModelSource, load_model
 from onnxlite.model.dimensions import with_fixed_dimensions
 from onnxlite.model.walk import all_arrays
-from onnxlite.options import EXTERNAL_FOLDER, PROCESS_OPERATORS, RunOptions, SessionOptions, operators_used
+from onnxlite.options import (
+    COMPILE,
+    EXTERNAL_FOLDER,
+    PROCESS_OPERATORS,
+    RunOptions,
+    SessionOptions,
+    operators_used,
+    waits_for_compiler,
+)
 from onnxlite.outputs import owned
 from onnxlite.plan import Placement, Plan
 from onnxlite.plan.explain import explain
@@ -98,6 +106,7 @@ class InferenceSession:
             default_seed() if seed is None else seed,
             max(self._options.intra_op_num_threads, 0),
             self._options.graph_optimization_level,
+            waits_for_compiler(self._options._entries.get(COMPILE)),
         )
         report_fallback(bound.main_plan, list(created.values()), self._options)
         self._bound = bound

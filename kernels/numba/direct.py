@@ -10,8 +10,8 @@ from onnxlite.kernels.numba.channels_last import Padding, pad_rows, patches
 from onnxlite.kernels.numba.epilogue import Epilogue, apply_epilogue
 from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.patch_product import multiply_patches, pack_filters
-from onnxlite.kernels.numba.simd import TILE_COLUMNS, TILE_ROWS
 from onnxlite.kernels.numba.prepared import prepared
+from onnxlite.kernels.numba.simd import TILE_COLUMNS, TILE_ROWS
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Input, Output, Pool, Scratch
 from onnxlite.kernels.numba.threads import parallel_for
 

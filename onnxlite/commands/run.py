@@ -26,18 +26,8 @@ from onnxlite.session import InferenceSession
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("model", metavar="MODEL", help="the model's file")
-    parser.add_argument(
-        "--input",
-        action="append",
-        default=[],
-        metavar="NAME=FILE.npy",
-        help="an input's array; may be given repeatedly",
-    )
+    add_input_arguments(parser)
     parser.add_argument("--random", action="store_true", help="random arrays for the inputs that are not given")
-    parser.add_argument(
-        "--dim", action="append", default=[], metavar="SYMBOL=N", help="the length of a symbolic dimension (default: 1)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="for random input and random operators (default: 0)")
     parser.add_argument(
         "--fetch", action="append", metavar="NAME", help="a value to fetch, inner ones too (default: all outputs)"
     )
@@ -49,17 +39,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main(options: argparse.Namespace) -> int:
-    """Run the model once and print, and on request write, its results."""
-    session_options = SessionOptions()
-    session_options.random_seed = options.seed
-    session = InferenceSession(options.model, session_options, providers=options.provider)
+def add_input_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that say what a model is run on."""
+    parser.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="NAME=FILE.npy",
+        help="an input's array; may be given repeatedly",
+    )
+    parser.add_argument(
+        "--dim", action="append", default=[], metavar="SYMBOL=N", help="the length of a symbolic dimension (default: 1)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="for random input and random operators (default: 0)")
+
+
+def input_feeds(session: InferenceSession, options: argparse.Namespace) -> dict[str, Any]:
+    """The arrays that the options name, and with ``--random`` arrays for the other inputs."""
     feeds = _read_inputs(_pairs(options.input, "--input"))
     if options.random:
         lengths = {name: _length(text) for name, text in _pairs(options.dim, "--dim").items()}
         declared = {value.name: value for value in session.model.graph.inputs}
         missing = [declared[argument.name] for argument in session.get_inputs() if argument.name not in feeds]
         feeds |= random_feeds(missing, lengths, options.seed)
+    return feeds
+
+
+def main(options: argparse.Namespace) -> int:
+    """Run the model once and print, and on request write, its results."""
+    session_options = SessionOptions()
+    session_options.random_seed = options.seed
+    session = InferenceSession(options.model, session_options, providers=options.provider)
+    feeds = input_feeds(session, options)
     names = options.fetch or [output.name for output in session.get_outputs()]
     start = time.perf_counter()
     results = session.run(names, feeds)

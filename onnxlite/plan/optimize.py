@@ -41,7 +41,8 @@ def optimize(
     if level < GraphOptimizationLevel.ORT_ENABLE_BASIC or not any(map(compiles, providers)):
         return graph
     keep, known = frozenset(outputs), outer or {}
-    graph = replace(graph, nodes=tuple(needed_nodes(graph, outputs)))
+    wanted = tuple(value for value in graph.outputs if value.name in keep)
+    graph = replace(graph, nodes=tuple(needed_nodes(graph, outputs)), outputs=wanted)
     graph = fold_constants(graph, known, providers)
     graph = fold_normalization(graph, keep, known)
     if level >= GraphOptimizationLevel.ORT_ENABLE_LAYOUT:

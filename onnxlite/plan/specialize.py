@@ -71,8 +71,8 @@ class Programs:
 class _Walk:
     """One run of a plan that notes, step by step, how to run it again.
 
-    ``complete`` turns false where a kernel still has to be compiled and the reference stood in for it; the next run then
-    is another walk.
+    ``complete`` turns false where a kernel still has to be compiled and the reference stood in for it; the next run
+    then is another walk.
     """
 
     def __init__(self, plan: Plan, constants: list[Any], given: Sequence[Any], pool: ThreadPool, wait: bool) -> None:

@@ -93,6 +93,11 @@ def test_inspect_shows_inputs_operators_and_placement(model: Path, capsys: pytes
     assert "y = Relu(hidden)" in capsys.readouterr().out
 
 
+def test_warmup_tells_what_it_compiled(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["warmup", str(model), "--dim", "N=7"]) == 0
+    assert "cache: " in capsys.readouterr().out
+
+
 def test_demo_classifies_the_images_that_ship_with_the_package(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--count", "2"]) == 0
     shown = capsys.readouterr().out
