@@ -14,8 +14,16 @@ import numpy as np
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.epilogue import COLUMN_BIAS, NO_BIAS, NONE, ROW_BIAS, Epilogue, apply_epilogue
 from onnxlite.kernels.numba.jit import jit
-from onnxlite.kernels.numba.memory import address, floats, read, write
-from onnxlite.kernels.numba.product import DEPTH_STEP, multiply_block, pack_panels, pack_right, packed_columns
+from onnxlite.kernels.numba.memory import address, floats
+from onnxlite.kernels.numba.product import (
+    DEPTH_STEP,
+    multiply_block,
+    multiply_column,
+    multiply_row,
+    pack_panels,
+    pack_right,
+    packed_columns,
+)
 from onnxlite.kernels.numba.sealed import sealed
 from onnxlite.kernels.numba.simd import TILE_COLUMNS, TILE_ROWS
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Declined, Input, Output, Pool, Scratch
@@ -79,9 +87,9 @@ def _multiply_items(  # type: ignore[no-untyped-def]
             address(y, place),
         )
         if p.mode == _ROW:
-            _multiply_row(first, p.a_step, second + 4 * left, p.b_row, p.depth, width, target)
+            multiply_row(first, p.a_step, second + 4 * left, p.b_row, p.depth, width, target)
         elif p.mode == _COLUMN:
-            _multiply_column(first, second, p.depth, height, target)
+            multiply_column(first, p.depth, second, p.depth, height, target)
         else:
             edge, memory = address(edges, thread * edges.shape[1]), address(panels, thread * panels.shape[1])
             _multiply_matrix(
@@ -129,45 +137,6 @@ def _multiply_matrix(
             a + 4 * k * a_step, a_row, a_step, TILE_ROWS * a_row, rows, right, b_step, b_panel, width, step, c, c_row,
             1 if k > 0 else 0, edge,
         )  # fmt: skip
-
-
-@sealed
-def _multiply_row(a: int, a_step: int, b: int, b_row: int, depth: int, columns: int, c: int) -> None:
-    """``c = a @ b`` for one row, reading the rows of b one after the other, four at a time."""
-    y = floats(c, columns)
-    y[:] = np.float32(0)
-    for k in range(0, depth, 4):
-        count = min(4, depth - k)
-        # Where fewer than four rows are left, the last one stands for the missing ones, times zero.
-        a0, b0 = read(a), floats(b, columns)
-        a1, b1 = (
-            read(a + 4 * a_step) if count > 1 else np.float32(0),
-            floats(b + 4 * b_row * min(1, count - 1), columns),
-        )
-        a2, b2 = (
-            read(a + 8 * a_step) if count > 2 else np.float32(0),
-            floats(b + 4 * b_row * min(2, count - 1), columns),
-        )
-        a3, b3 = (
-            read(a + 12 * a_step) if count > 3 else np.float32(0),
-            floats(b + 4 * b_row * min(3, count - 1), columns),
-        )
-        for i in range(columns):
-            y[i] += (a0 * b0[i] + a1 * b1[i]) + (a2 * b2[i] + a3 * b3[i])
-        a += 16 * a_step
-        b += 16 * b_row
-
-
-@sealed(reassociate=True)
-def _multiply_column(a: int, b: int, depth: int, rows: int, c: int) -> None:
-    """``c = a @ b`` for one column; the rows of a are contiguous."""
-    x = floats(b, depth)
-    for row in range(rows):
-        line = floats(a + 4 * row * depth, depth)
-        total = np.float32(0)
-        for k in range(depth):
-            total += line[k] * x[k]
-        write(c + 4 * row, total)
 
 
 @sealed

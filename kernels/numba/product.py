@@ -12,10 +12,10 @@ import numpy as np
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.jit import jit
-from onnxlite.kernels.numba.memory import address, read, write
+from onnxlite.kernels.numba.memory import address, floats, read, write
 from onnxlite.kernels.numba.sealed import sealed
-from onnxlite.kernels.numba.simd import HALF_ROWS, TILE_COLUMNS, TILE_ROWS
-from onnxlite.kernels.numba.tile import copy_row, multiply_tile
+from onnxlite.kernels.numba.simd import HALF_ROWS, LANES, TILE_COLUMNS, TILE_ROWS
+from onnxlite.kernels.numba.tile import copy_row, multiply_narrow_tile, multiply_tile
 
 #: A product is accumulated in steps of this depth, so that the panels of a step stay in the first two caches.
 DEPTH_STEP = 512
@@ -175,17 +175,19 @@ def multiply_block(
     for left in range(0, columns, TILE_COLUMNS):
         width, first = min(TILE_COLUMNS, columns - left), left
         right = b + 4 * (left // TILE_COLUMNS) * b_panel
-        if width < TILE_COLUMNS and b_panel == TILE_COLUMNS and columns >= TILE_COLUMNS and accumulate == 0:
+        if width % LANES > 0 and b_panel == TILE_COLUMNS and columns >= TILE_COLUMNS and accumulate == 0:
             first, width = columns - TILE_COLUMNS, TILE_COLUMNS
             right = b + 4 * first
         for top in range(0, rows, TILE_ROWS):
             height = min(TILE_ROWS, rows - top)
             panel, place = a + 4 * (top // TILE_ROWS) * a_tile, c + 4 * (top * c_row + first)
-            whole = width == TILE_COLUMNS
+            whole = width in (TILE_COLUMNS, LANES)
             target, stride = (place, c_row) if whole else (edge, TILE_COLUMNS)
-            multiply_tile(
-                height, panel, a_row, a_step, right, b_step, target, stride, depth, accumulate if whole else 0
-            )  # fmt: skip
+            adding = accumulate if whole else 0
+            if width > LANES:
+                multiply_tile(height, panel, a_row, a_step, right, b_step, target, stride, depth, adding)
+            else:
+                multiply_narrow_tile(height, panel, a_row, a_step, right, b_step, target, stride, depth, adding)
             if not whole:
                 _copy_edge(edge, place, c_row, height, width, accumulate)
 
@@ -198,3 +200,42 @@ def _copy_edge(edge, c, c_row, rows, width, accumulate):  # type: ignore[no-unty
         for column in range(0, 4 * width, 4):
             value = read(source + column)
             write(target + column, read(target + column) + value if accumulate else value)
+
+
+@sealed
+def multiply_row(a: int, a_step: int, b: int, b_row: int, depth: int, columns: int, c: int) -> None:
+    """``c = a @ b`` for one row, reading the rows of b one after the other, four at a time."""
+    y = floats(c, columns)
+    y[:] = np.float32(0)
+    for k in range(0, depth, 4):
+        count = min(4, depth - k)
+        # Where fewer than four rows are left, the last one stands for the missing ones, times zero.
+        a0, b0 = read(a), floats(b, columns)
+        a1, b1 = (
+            read(a + 4 * a_step) if count > 1 else np.float32(0),
+            floats(b + 4 * b_row * min(1, count - 1), columns),
+        )
+        a2, b2 = (
+            read(a + 8 * a_step) if count > 2 else np.float32(0),
+            floats(b + 4 * b_row * min(2, count - 1), columns),
+        )
+        a3, b3 = (
+            read(a + 12 * a_step) if count > 3 else np.float32(0),
+            floats(b + 4 * b_row * min(3, count - 1), columns),
+        )
+        for i in range(columns):
+            y[i] += (a0 * b0[i] + a1 * b1[i]) + (a2 * b2[i] + a3 * b3[i])
+        a += 16 * a_step
+        b += 16 * b_row
+
+
+@sealed(reassociate=True)
+def multiply_column(a: int, a_row: int, b: int, depth: int, rows: int, c: int) -> None:
+    """``c = a @ b`` for one column; the rows of a, contiguous each, are ``a_row`` elements apart."""
+    x = floats(b, depth)
+    for row in range(rows):
+        line = floats(a + 4 * row * a_row, depth)
+        total = np.float32(0)
+        for k in range(depth):
+            total += line[k] * x[k]
+        write(c + 4 * row, total)

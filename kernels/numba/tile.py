@@ -68,8 +68,8 @@ def copy_row(typing_context: Any, source: Any, target: Any) -> Any:
     return types.void(types.intp, types.intp), generate
 
 
-def make_tile(rows: int, arithmetic: Arithmetic) -> Any:
-    """The micro-kernel for tiles of a number of rows."""
+def make_tile(rows: int, arithmetic: Arithmetic, vectors: int = TILE_VECTORS) -> Any:
+    """The micro-kernel for tiles of a number of rows and vectors."""
 
     @intrinsic
     def tile(
@@ -88,7 +88,7 @@ def make_tile(rows: int, arithmetic: Arithmetic) -> Any:
             a, a_row, a_step, b, b_step, c, c_row, depth, accumulate = arguments
             pointer = arithmetic.element.as_pointer()
             left, right, target = (builder.inttoptr(place, pointer) for place in (a, b, c))
-            sums = _accumulated(builder, arithmetic, left, a_row, a_step, right, b_step, depth, rows)
+            sums = _accumulated(builder, arithmetic, left, a_row, a_step, right, b_step, depth, (rows, vectors))
             _store(builder, arithmetic, sums, target, c_row, accumulate)
             return context.get_dummy_value()
 
@@ -106,23 +106,23 @@ def _accumulated(
     right: Any,
     b_step: Any,
     depth: Any,
-    rows: int,
+    shape: tuple[int, int],
 ) -> list[list[Any]]:
     """The sums over the depth; a tile of few rows takes several steps at once, each with accumulators of its own."""
 
+    rows, vectors = shape
+
     def step(left: Any, right: Any, sums: list[Any]) -> list[Any]:
-        b = [_load(builder, right, _constant(v * LANES)) for v in range(TILE_VECTORS)]
+        b = [_load(builder, right, _constant(v * LANES)) for v in range(vectors)]
         results = []
         for row in range(rows):
             element = builder.load(builder.gep(left, [builder.mul(a_row, _constant(row))]))
             a = _broadcast(builder, element)
-            results += [
-                arithmetic.multiply_add(builder, a, b[v], sums[row * TILE_VECTORS + v]) for v in range(TILE_VECTORS)
-            ]
+            results += [arithmetic.multiply_add(builder, a, b[v], sums[row * vectors + v]) for v in range(vectors)]
         return results
 
     zero = ir.Constant(arithmetic.vector, None)
-    size = rows * TILE_VECTORS
+    size = rows * vectors
     unrolled = max(1, _INDEPENDENT // size)
     sums = [zero] * size * unrolled
     rest = depth
@@ -144,7 +144,7 @@ def _accumulated(
     for u in range(1, unrolled):
         others = sums[u * size : (u + 1) * size]
         first = [arithmetic.add(builder, one, other) for one, other in zip(first, others, strict=True)]
-    return [first[row * TILE_VECTORS : (row + 1) * TILE_VECTORS] for row in range(rows)]
+    return [first[row * vectors : (row + 1) * vectors] for row in range(rows)]
 
 
 def _loop(builder: Any, count: Any, left: Any, right: Any, strides: Any, sums: list[Any], step: Any) -> Any:
@@ -207,6 +207,7 @@ def _broadcast(builder: Any, scalar: Any) -> Any:
 
 
 _full, _eight, _four, _two, _one = (make_tile(rows, _FLOAT32) for rows in (TILE_ROWS, 8, 4, 2, 1))
+_narrow, _narrow_four, _narrow_one = (make_tile(rows, _FLOAT32, 1) for rows in (TILE_ROWS, 4, 1))
 
 
 @jit
@@ -252,6 +253,24 @@ def multiply_tile(
         else:
             height = 1
             _one(a, a_row, a_step, b, b_step, c, c_row, depth, accumulate)
+        rows -= height
+        a += 4 * height * a_row
+        c += 4 * height * c_row
+
+
+@jit
+def multiply_narrow_tile(rows, a, a_row, a_step, b, b_step, c, c_row, depth, accumulate):  # type: ignore[no-untyped-def]
+    """`multiply_tile` for LANES columns."""
+    if rows == TILE_ROWS:
+        _narrow(a, a_row, a_step, b, b_step, c, c_row, depth, accumulate)
+        return
+    while rows > 0:
+        if rows >= 4:
+            height = 4
+            _narrow_four(a, a_row, a_step, b, b_step, c, c_row, depth, accumulate)
+        else:
+            height = 1
+            _narrow_one(a, a_row, a_step, b, b_step, c, c_row, depth, accumulate)
         rows -= height
         a += 4 * height * a_row
         c += 4 * height * c_row

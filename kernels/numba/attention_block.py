@@ -1,0 +1,330 @@
+"""Attention of a block of queries over all keys, without the matrix of all scores: an online softmax, block by block.
+
+The scores of a block are kept transposed, (keys, queries): so neither keys nor values need to be packed, the softmax
+runs along the queries in whole registers, and the probabilities are a left matrix as the product wants it (Milakov and
+Gimelshein, 2018; Dao et al., 2022).  All memory is given by address.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from onnxlite.kernels.numba.block import clear
+from onnxlite.kernels.numba.jit import jit
+from onnxlite.kernels.numba.memory import floats, uint8s
+from onnxlite.kernels.numba.product import multiply_block, multiply_column, multiply_row, pack_panels
+from onnxlite.kernels.numba.sealed import sealed
+from onnxlite.kernels.numba.simd import LANES, TILE_COLUMNS, TILE_ROWS
+from onnxlite.kernels.numba.vectormath import exp, tanh
+
+#: The queries and, at most, the keys of a block.
+QUERIES, KEYS = max(TILE_COLUMNS, 64), 192
+#: Up to this many queries are taken one by one: a block of them would be empty for the most part.
+FEW = 4
+
+#: The kinds of a mask: none, booleans (True: seen), numbers to add.
+NO_MASK, BOOLEAN, ADDITIVE = range(3)
+
+_MINUS_INFINITY = np.float32(-math.inf)
+
+
+def memory_size(queries: int, keys: int, size: int, value_size: int) -> int:
+    """The float32 numbers that `attend` and `attend_one` need as memory."""
+    if queries <= FEW:
+        return keys + 3 * QUERIES
+    panels = -(-value_size // TILE_COLUMNS) * TILE_COLUMNS
+    return QUERIES * (size + KEYS + 3) + KEYS * panels + TILE_ROWS * TILE_COLUMNS
+
+
+@sealed
+def attend(
+    q: int,
+    q_row: int,
+    queries: int,
+    k: int,
+    k_row: int,
+    v: int,
+    v_row: int,
+    keys: int,
+    size: int,
+    value_size: int,
+    scale: np.float32,
+    softcap: np.float32,
+    mask: int,
+    mask_kind: int,
+    mask_query: int,
+    mask_key: int,
+    first: int,
+    before: int,
+    after: int,
+    y: int,
+    y_row: int,
+    memory: int,
+) -> None:
+    """``softmax(scale q kᵀ + mask) v`` for up to QUERIES queries.
+
+    Args:
+        q: The queries, (queries, size), rows ``q_row`` apart.
+        q_row: See ``q``; all strides are in elements.
+        queries: How many there are.
+        k: The keys, (keys, size), rows ``k_row`` apart.
+        k_row: See ``k``.
+        v: The values, (keys, value_size), rows ``v_row`` apart.
+        v_row: See ``v``.
+        keys: How many keys there are.
+        size: The length of queries and keys.
+        value_size: The length of values and results.
+        scale: The factor of the scores.
+        softcap: The bound that tanh puts on the scores; 0 for none.
+        mask: The mask of the first query and key.
+        mask_kind: NO_MASK, BOOLEAN or ADDITIVE.
+        mask_query: The elements from one query to the next in the mask, 0 where they share it.
+        mask_key: The same for keys.
+        first: The position of the first query among the keys.
+        before: How many keys before its position a query sees, at most.
+        after: How many behind.
+        y: The results, (queries, value_size), rows ``y_row`` apart.
+        y_row: See ``y``.
+        memory: Memory for `memory_size` numbers.
+    """
+    scores = memory + 4 * QUERIES * size
+    highest = scores + 4 * QUERIES * KEYS
+    totals, factors = highest + 4 * QUERIES, highest + 8 * QUERIES
+    panels = highest + 12 * QUERIES
+    edge = panels + 4 * KEYS * -(-value_size // TILE_COLUMNS) * TILE_COLUMNS
+    whole = value_size % LANES == 0
+    columns = -(-queries // TILE_COLUMNS) * TILE_COLUMNS
+    _pack_queries(q, q_row, queries, size, scale, memory)
+    maxima = floats(highest, QUERIES)
+    for i in range(QUERIES):
+        maxima[i] = _MINUS_INFINITY
+    clear(totals, QUERIES)
+    low, high = max(0, first - before), min(keys, first + queries + after)
+    if low >= high:
+        for row in range(queries):
+            clear(y + 4 * row * y_row, value_size)
+    blocks = -(-(high - low) // KEYS)
+    step = -(-(high - low) // (max(1, blocks) * TILE_ROWS)) * TILE_ROWS
+    for start in range(low, high, step):
+        count = min(step, high - start)
+        multiply_block(
+            k + 4 * start * k_row, k_row, 1, TILE_ROWS * k_row, count, memory, TILE_COLUMNS, TILE_COLUMNS * size,
+            columns, size, scores, QUERIES, 0, 0,
+        )  # fmt: skip
+        if softcap != 0:
+            _cap(scores, count, columns, softcap)
+        if mask_kind == ADDITIVE:
+            _add_mask(scores, count, queries, mask + 4 * start * mask_key, mask_query, mask_key)
+        elif mask_kind == BOOLEAN:
+            _apply_mask(scores, count, queries, mask + start * mask_key, mask_query, mask_key)
+        if start + count - 1 > first + after or start < first + queries - 1 - before:
+            _hide(scores, start, count, queries, first, before, after)
+        _soften(scores, count, columns, highest, totals, factors)
+        if start > low:
+            _scale_rows(y, y_row, queries, value_size, factors)
+        right, b_step, b_panel = v + 4 * start * v_row, v_row, TILE_COLUMNS
+        if not whole:
+            pack_panels(right, v_row, 1, count, value_size, panels)
+            right, b_step, b_panel = panels, TILE_COLUMNS, TILE_COLUMNS * count
+        multiply_block(
+            scores,
+            1,
+            QUERIES,
+            TILE_ROWS,
+            queries,
+            right,
+            b_step,
+            b_panel,
+            value_size,
+            count,
+            y,
+            y_row,
+            1 if start > low else 0,
+            edge,
+        )
+    _divide_rows(y, y_row, queries, value_size, totals)
+
+
+@sealed
+def attend_one(
+    q: int,
+    k: int,
+    k_row: int,
+    v: int,
+    v_row: int,
+    keys: int,
+    size: int,
+    value_size: int,
+    scale: np.float32,
+    softcap: np.float32,
+    mask: int,
+    mask_kind: int,
+    mask_key: int,
+    position: int,
+    before: int,
+    after: int,
+    y: int,
+    memory: int,
+) -> None:
+    """`attend` for one query: the scores of all keys as a row."""
+    low, high = max(0, position - before), min(keys, position + after + 1)
+    count = max(0, high - low)
+    padded = -(-count // QUERIES) * QUERIES
+    scores = floats(memory, padded)
+    multiply_column(k + 4 * low * k_row, k_row, q, size, count, memory)
+    for i in range(count):
+        scores[i] *= scale
+    if softcap != 0:
+        for i in range(count):
+            scores[i] = softcap * tanh(scores[i] / softcap)
+    if mask_kind == ADDITIVE:
+        addends = floats(mask + 4 * low * mask_key, count * max(1, mask_key))
+        for i in range(count):
+            scores[i] += addends[i * mask_key]
+    elif mask_kind == BOOLEAN:
+        seen = uint8s(mask + low * mask_key, count * max(1, mask_key))
+        for i in range(count):
+            scores[i] = scores[i] if seen[i * mask_key] != 0 else _MINUS_INFINITY
+    for i in range(count, padded):
+        scores[i] = _MINUS_INFINITY
+    total = _soften_row(memory, padded, memory + 4 * padded)
+    multiply_row(memory, 1, v + 4 * low * v_row, v_row, count, value_size, y)
+    result = floats(y, value_size)
+    factor = np.float32(0) if total == 0 else np.float32(1) / total
+    for i in range(value_size):
+        result[i] *= factor
+
+
+@jit
+def _soften_row(scores, count, memory):  # type: ignore[no-untyped-def]
+    """Turn a row of whole blocks into exponentials less the highest, and return their sum."""
+    parts = floats(memory, QUERIES)
+    for i in range(QUERIES):
+        parts[i] = _MINUS_INFINITY
+    for start in range(0, count, QUERIES):
+        line = floats(scores + 4 * start, QUERIES)
+        for i in range(QUERIES):
+            parts[i] = line[i] if line[i] > parts[i] else parts[i]
+    base = _MINUS_INFINITY
+    for i in range(QUERIES):
+        base = max(base, parts[i])
+        parts[i] = np.float32(0)
+    base = base if base > _MINUS_INFINITY else np.float32(0)
+    for start in range(0, count, QUERIES):
+        line = floats(scores + 4 * start, QUERIES)
+        for i in range(QUERIES):
+            value = exp(line[i] - base)
+            line[i] = value
+            parts[i] += value
+    total = np.float32(0)
+    for i in range(QUERIES):
+        total += parts[i]
+    return total
+
+
+@jit
+def _pack_queries(q, q_row, queries, size, scale, out):  # type: ignore[no-untyped-def]
+    """The queries times the scale as a right matrix (size, queries) in panels; zeros where queries are missing."""
+    for left in range(0, queries, TILE_COLUMNS):
+        width = min(TILE_COLUMNS, queries - left)
+        panel = floats(out + 4 * left * size, size * TILE_COLUMNS)
+        for column in range(width):
+            line = floats(q + 4 * (left + column) * q_row, size)
+            for i in range(size):
+                panel[i * TILE_COLUMNS + column] = line[i] * scale
+        for column in range(width, TILE_COLUMNS):
+            for i in range(size):
+                panel[i * TILE_COLUMNS + column] = np.float32(0)
+
+
+@jit
+def _cap(scores, count, columns, softcap):  # type: ignore[no-untyped-def]
+    for key in range(count):
+        line = floats(scores + 4 * key * QUERIES, columns)
+        for i in range(columns):
+            line[i] = softcap * tanh(line[i] / softcap)
+
+
+@jit
+def _add_mask(scores, count, queries, mask, mask_query, mask_key):  # type: ignore[no-untyped-def]
+    if mask_query == 0:
+        for key in range(count):
+            line, addend = floats(scores + 4 * key * QUERIES, queries), floats(mask + 4 * key * mask_key, 1)[0]
+            for i in range(queries):
+                line[i] += addend
+        return
+    for i in range(queries):
+        column, addends = floats(scores + 4 * i, count * QUERIES), floats(mask + 4 * i * mask_query, count)
+        if mask_key == 0:
+            for key in range(count):
+                column[key * QUERIES] += addends[0]
+        else:
+            for key in range(count):
+                column[key * QUERIES] += addends[key]
+
+
+@jit
+def _apply_mask(scores, count, queries, mask, mask_query, mask_key):  # type: ignore[no-untyped-def]
+    for i in range(queries):
+        column, seen = floats(scores + 4 * i, count * QUERIES), uint8s(mask + i * mask_query, count)
+        for key in range(count):
+            if seen[key * mask_key] == 0:
+                column[key * QUERIES] = _MINUS_INFINITY
+
+
+@jit
+def _hide(scores, start, count, queries, first, before, after):  # type: ignore[no-untyped-def]
+    """Take out the keys that are too far behind or before the position of a query."""
+    for key in range(count):
+        line = floats(scores + 4 * key * QUERIES, queries)
+        for i in range(min(queries, max(0, start + key - after - first))):
+            line[i] = _MINUS_INFINITY
+        for i in range(max(0, start + key + before - first + 1), queries):
+            line[i] = _MINUS_INFINITY
+
+
+@jit
+def _soften(scores, count, columns, highest, totals, factors):  # type: ignore[no-untyped-def]
+    """Turn scores into exponentials less the highest so far, and add them up; what came before shrinks by a factor."""
+    maxima, sums, shrink = floats(highest, columns), floats(totals, columns), floats(factors, columns)
+    for i in range(columns):
+        shrink[i] = maxima[i]
+    for key in range(count):
+        line = floats(scores + 4 * key * QUERIES, columns)
+        for i in range(columns):
+            maxima[i] = line[i] if line[i] > maxima[i] else maxima[i]
+    for i in range(columns):
+        # Where nothing is seen yet, any finite number will do.
+        base = maxima[i] if maxima[i] > _MINUS_INFINITY else np.float32(0)
+        shrink[i] = exp(shrink[i] - base)
+        sums[i] *= shrink[i]
+    for key in range(count):
+        line = floats(scores + 4 * key * QUERIES, columns)
+        for i in range(columns):
+            base = maxima[i] if maxima[i] > _MINUS_INFINITY else np.float32(0)
+            value = exp(line[i] - base)
+            line[i] = value
+            sums[i] += value
+
+
+@jit
+def _scale_rows(y, y_row, rows, columns, factors):  # type: ignore[no-untyped-def]
+    shrink = floats(factors, rows)
+    for row in range(rows):
+        line, factor = floats(y + 4 * row * y_row, columns), shrink[row]
+        if factor != 1:
+            for i in range(columns):
+                line[i] *= factor
+
+
+@jit
+def _divide_rows(y, y_row, rows, columns, totals):  # type: ignore[no-untyped-def]
+    """A query that sees nothing has a total of 0, and gives zeros."""
+    sums = floats(totals, rows)
+    for row in range(rows):
+        line = floats(y + 4 * row * y_row, columns)
+        factor = np.float32(0) if sums[row] == 0 else np.float32(1) / sums[row]
+        for i in range(columns):
+            line[i] *= factor
