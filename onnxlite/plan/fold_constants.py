@@ -52,7 +52,8 @@ def _results(node: Node, known: Mapping[str, Array], providers: Sequence[Provide
     if not is_repeatable(node) or node.domain or node.op_type in _ENLARGING:
         return None
     arguments = [known[name] if name else None for name in node.inputs]
-    if node.op_type == "ConstantOfShape" and 8 * math.prod(known[node.inputs[0]].tolist()) > room:
+    shape = arguments[0]
+    if node.op_type == "ConstantOfShape" and (shape is None or 8 * math.prod(shape.ravel().tolist()) > room):
         return None
     kernel = required_kernel(place(node, [None] * len(node.inputs), providers))
     if kernel.provided - {"output_count"}:

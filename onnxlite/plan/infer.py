@@ -54,7 +54,7 @@ def _output_types(node: Node, types: Types) -> Iterable[ValueType | None]:
         return ()
     variables = _variables(schema, [types.get(name) for name in node.inputs])
     stated = _stated_type(node)
-    if stated is None and node.op_type in _LIKE_THE_INPUT:
+    if stated is None and node.inputs and node.op_type in _LIKE_THE_INPUT:
         stated = types.get(node.inputs[0])
     single = {c.type_param_str: c.allowed_type_strs for c in schema.type_constraints}
     formals = _formals(schema.outputs, len(node.outputs))
