@@ -121,8 +121,9 @@ class _Walk:
         shaping = shaping_inputs(step.node)
         predictable = fixed and shaping is not None and all(constant[i] for i in shaping if i < len(constant))
         for slot, result in zip(outputs, results, strict=True):
-            self._values[slot] = result
             kept = predictable and slot != DISCARDED and _is_plain(result)
+            # In the layout that it will have in its buffer, so that later runs round as this one does.
+            self._values[slot] = _usable(result) if kept else result
             self._storage[slot] = _buffer(result) if kept else Dynamic()
         self._commands.append(Command(step, step.inputs, outputs))
 
