@@ -318,6 +318,21 @@ def test_versions_of_the_future(version: int, domain: str) -> None:
         InferenceSession(model, providers=["ReferenceExecutionProvider"])
 
 
+def described_outputs(graph: str) -> list[str]:
+    model = parser.parse_model(f"{HEADER} {graph}")
+    for value in model.graph.output:
+        value.ClearField("type")
+    session = InferenceSession(model, providers=["ReferenceExecutionProvider"])
+    return [str(value.shape) for value in session.get_outputs()]
+
+
+def test_outputs_of_nodes_that_break_their_rules_are_described() -> None:
+    split = "g (float[8] x) => (float[N] a, float[M] b, float[K] c) { a, b, c = Split <num_outputs = 2> (x) }"
+    assert described_outputs(split) == ["[]", "[]", "[]"]
+    expand = "g (float[1] x, int64[4611686018427387904] s) => (float[N] y) { y = Expand (x, s) }"
+    assert described_outputs(expand) == ["[]"]
+
+
 def test_a_model_without_outputs_gives_none() -> None:
     model = simple()
     model.graph.ClearField("output")
