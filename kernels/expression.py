@@ -58,3 +58,24 @@ def attributes_of(step: Instruction) -> dict[str, Any]:
 def operand_value(operand: str, inputs: Sequence[Value], results: Sequence[Value]) -> Value | None:
     """What an operand stands for, given what the inputs are and the results so far."""
     return (inputs if operand[0] == "x" else results)[int(operand[1:])] if operand else None
+
+
+def with_constants(expression: Expression, constants: Mapping[int, Instruction]) -> Expression:
+    """The expression with constants in place of some inputs; the inputs that are left are counted anew.
+
+    Args:
+        expression: The expression.
+        constants: The constants, by the numbers of the inputs that they replace.
+    """
+    shift = len(constants)
+    moved = {f"x{number}": f"t{position}" for position, number in enumerate(constants)}
+
+    def renamed(item: Any) -> Any:
+        if not isinstance(item, str) or not item:
+            return item
+        number = int(item[1:])
+        if item[0] == "t":
+            return f"t{number + shift}"
+        return moved.get(item) or f"x{number - sum(other < number for other in constants)}"
+
+    return (*constants.values(), *((step[0], *map(renamed, step[1:])) for step in expression))

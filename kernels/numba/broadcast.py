@@ -29,9 +29,28 @@ class Layout:
         return len(self.lengths) > 1
 
     @property
-    def moving(self) -> tuple[bool, ...]:
-        """Which inputs move along the innermost dimension."""
-        return tuple(steps[-1] == 1 for steps in self.steps)
+    def size(self) -> int:
+        """The number of elements of the output."""
+        return math.prod(self.lengths)
+
+    def moves(self, number: int) -> bool:
+        """Whether an input moves along the innermost dimension."""
+        return self.steps[number][-1] == 1
+
+    def is_contiguous(self, number: int) -> bool:
+        """Whether an input is as long as the output."""
+        return all(self.steps[number])
+
+    def is_single(self, number: int) -> bool:
+        """Whether an input has one element."""
+        return not any(self.steps[number])
+
+    def places(self, number: int) -> Any:
+        """Where in an input each element of the output finds its own."""
+        places = np.zeros(1, np.int32)
+        for length, step in zip(self.lengths, self.steps[number], strict=True):
+            places = np.add.outer(places, np.arange(length, dtype=np.int32) * np.int32(step)).ravel()
+        return places
 
     def numbers(self) -> Any:
         """The layout as the rows of a generated kernel read it: see `onnxlite.kernels.numba.generate`."""

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from onnxlite.kernels.dtypes import dtype_of, element_type
-from onnxlite.kernels.expression import Expression, constant, instruction
+from onnxlite.kernels.expression import Expression, Instruction, constant, instruction, with_constants
 from onnxlite.kernels.numba import formulas, functions  # noqa: F401 (they fill the table of formulas)
-from onnxlite.kernels.numba.broadcast import broadcast_layout
+from onnxlite.kernels.numba.broadcast import Layout, broadcast_layout
 from onnxlite.kernels.numba.formula import Formula, all_formulas, find_formula
-from onnxlite.kernels.numba.generate import Generated, generate
+from onnxlite.kernels.numba.generate import Access, Generated, generate
 from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, Input, Output, Pool, View
 from onnxlite.kernels.numba.table import op
 from onnxlite.kernels.numba.term import TYPES, Unserved
@@ -24,6 +23,11 @@ Builder = Callable[..., Bound | View | Declined]
 
 #: Simple instructions that a thread does before it looks for more work: some 20 microseconds.
 _PIECE = 1 << 19
+
+#: Rows shorter than this leave vectors half empty, which tells where an element costs more than this many simple
+#: instructions; rows shorter than the third are not worth a loop for any.  Their elements are found by arrays of places
+#: instead, for outputs up to a size.
+_SHORT, _COSTLY, _SHORTEST, _MAX_PLACES = 16, 12, 4, 1 << 22
 
 #: Constants up to this many bytes are given to a kernel as arrays of its own, which are like those of a run; for those
 #: that are read-only it would be compiled once more.
@@ -49,26 +53,67 @@ def bind_expression(expression: Expression, inputs: Mapping[int, ArraySpec]) -> 
     Raises:
         Unserved: It is not compiled for these types, or the inputs do not broadcast.
     """
-    xs = list(inputs.values())
-    for x in xs:
+    for x in inputs.values():
         if x.dtype not in TYPES:
             raise Unserved(f"arrays of {x.dtype} are not compiled")
-    shape = _broadcast([x.shape for x in xs])
-    layout = broadcast_layout([x.shape for x in xs], shape)
-    kernel = generate(expression, [x.dtype for x in xs], layout.moving, layout.has_rows)
-    arguments = (
-        *([layout.numbers()] if layout.has_rows else []),
-        *kernel.parameters,
-        *(_argument(number, x) for number, x in inputs.items()),
-        Output(flat=True),
-    )
+    shape = _broadcast([x.shape for x in inputs.values()])
+    expression, inputs = _with_numbers(expression, inputs)
+    layout = broadcast_layout([x.shape for x in inputs.values()], shape)
+    if layout.has_rows and layout.lengths[-1] < _SHORT:
+        inputs = {number: _filled(x, shape) for number, x in inputs.items()}
+        layout = broadcast_layout([x.shape for x in inputs.values()], shape)
+    kernel, arguments = _kernel(expression, [x.dtype for x in inputs.values()], layout)
+    arguments += [*(_argument(number, x) for number, x in inputs.items()), Output(flat=True)]
     outputs = (ArraySpec(shape, kernel.dtype),)
-    in_place = tuple((number, 0) for number, x in inputs.items() if x.shape == shape and x.dtype == kernel.dtype)
-    count = math.prod(layout.lengths[:-1] if layout.has_rows else layout.lengths)
-    piece = _piece(kernel, layout.lengths[-1] if layout.has_rows else 1)
+    in_place = tuple(
+        (number, 0) for number, x in inputs.items() if x.shape == shape and x.dtype == kernel.dtype and x.value is None
+    )
+    length = layout.lengths[-1] if kernel.rows else 1
+    piece = _piece(kernel, length)
+    count = layout.size // max(length, 1)
     if count <= piece:
         return Bound(kernel.loop, (0, count, 0, *arguments), outputs, in_place)
     return Bound(kernel.run, (Pool(), count, piece, *arguments), outputs, in_place)
+
+
+def _with_numbers(expression: Expression, inputs: Mapping[int, ArraySpec]) -> tuple[Expression, dict[int, ArraySpec]]:
+    """The expression with the constants of one element in it, and the inputs that are left: at least one."""
+    shape = _broadcast([x.shape for x in inputs.values()])
+    left = dict(inputs)
+    constants: dict[int, Instruction] = {}
+    for position, (number, x) in enumerate(inputs.items()):
+        if x.value is not None and x.size == 1 and len(left) > 1:
+            others = [other.shape for key, other in left.items() if key != number]
+            if _broadcast(others) == shape:
+                constants[position] = constant(x.dtype.name, x.value.item())
+                del left[number]
+    return with_constants(expression, constants), left
+
+
+def _filled(x: ArraySpec, shape: tuple[int, ...]) -> ArraySpec:
+    """A constant repeated to the output's shape, if that is small."""
+    whole = ArraySpec(shape, x.dtype)
+    if x.value is None or whole.nbytes > _COPIED:
+        return x
+    return ArraySpec(shape, x.dtype, np.broadcast_to(x.value, shape))
+
+
+def _kernel(expression: Expression, dtypes: Sequence[np.dtype[Any]], layout: Layout) -> tuple[Generated, list[Any]]:
+    """The kernel for a layout, and its arguments before the inputs."""
+    numbers = range(len(dtypes))
+    if layout.has_rows:
+        accesses = [Access.MOVING if layout.moves(i) else Access.STILL for i in numbers]
+        kernel = generate(expression, dtypes, accesses, rows=True)
+        short = _SHORT if kernel.cost >= _COSTLY else _SHORTEST
+        if layout.lengths[-1] >= short or layout.size > _MAX_PLACES:
+            return kernel, [layout.numbers(), *kernel.parameters]
+    accesses = [
+        Access.MOVING if layout.is_contiguous(i) else Access.STILL if layout.is_single(i) else Access.INDEXED
+        for i in numbers
+    ]
+    kernel = generate(expression, dtypes, accesses, rows=False)
+    places = [layout.places(i) for i in numbers if accesses[i] is Access.INDEXED]
+    return kernel, [*kernel.parameters, *places]
 
 
 def _broadcast(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
@@ -122,25 +167,11 @@ def _builder(entry: Formula, adapt: Callable[..., Sequence[ArraySpec | None]], *
 def _one_instruction(
     entry: Formula, xs: Sequence[ArraySpec | None], attributes: dict[str, Any]
 ) -> tuple[Expression, dict[int, ArraySpec]]:
-    """The expression of an operator, and the inputs that it has; a constant exponent becomes part of the expression."""
-    inputs: dict[int, ArraySpec] = {}
-    operands: list[str] = []
-    constants: list[Any] = []
-    for number, x in enumerate(xs):
-        if x is None:
-            operands.append("")
-        elif entry.name == "Pow" and number == 1 and _is_scalar_beside(x, xs[0]):
-            operands.append(f"t{len(constants)}")
-            constants.append(constant(x.dtype.name, np.asarray(x.value).item()))
-        else:
-            operands.append(f"x{len(inputs)}")
-            inputs[number] = x
-    return (*constants, instruction(entry.name, entry.since, operands, attributes)), inputs
-
-
-def _is_scalar_beside(x: ArraySpec, other: ArraySpec | None) -> bool:
-    """Whether an input is one constant number that does not change the shape of another input."""
-    return x.value is not None and x.size == 1 and other is not None and len(x.shape) <= len(other.shape)
+    """The expression of an operator, and the inputs that it has."""
+    inputs = {number: x for number, x in enumerate(xs) if x is not None}
+    positions = {number: f"x{position}" for position, number in enumerate(inputs)}
+    operands = [positions.get(number, "") for number in range(len(xs))]
+    return (instruction(entry.name, entry.since, operands, attributes),), inputs
 
 
 def _as_they_are(*xs: ArraySpec | None) -> Sequence[ArraySpec | None]:

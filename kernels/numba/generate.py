@@ -13,12 +13,13 @@ The source of ``x0 * sigmoid(x1)``, x1 with one element for each row::
                 v1 = a0 * v0
                 store(y, o + i, v1)
 
-What does not change in the innermost loop stands before it.  There are two layouts: without rows, where every input is
-as long as the output or has one element; and rows, where inputs are repeated along some dimensions.
+What does not change in the innermost loop stands before it.  Without rows, every input is as long as the output, has
+one element, or comes with an array that says where each of its elements is.
 """
 
 from __future__ import annotations
 
+import enum
 import functools
 import hashlib
 import os
@@ -38,58 +39,75 @@ from onnxlite.kernels.numba.term import ELEMENT, ROW, START, Code, Line, Term
 from onnxlite.kernels.numba.threads import parallel_for
 
 
+class Access(enum.Enum):
+    """How the innermost loop goes through an input."""
+
+    STILL = "it reads one element, ahead of the loop"
+    MOVING = "it reads one element after the other"
+    INDEXED = "it reads the places of the elements, too"
+
+
 @dataclass(frozen=True, slots=True)
 class Generated:
     """A kernel for an expression: ``loop`` does a part of the output, ``run`` all of it on the pool's threads.
 
     Their arguments after (start, stop, thread) and (pool, count, piece) are the layout if there are rows, the
-    parameters, the inputs and the output.  ``cost`` is that of one element, in simple instructions.
+    parameters, the places of inputs that are indexed, the inputs and the output.  ``cost`` is that of one element, in
+    simple instructions.
     """
 
     loop: Callable[..., Any]
     run: Callable[..., Any]
+    rows: bool
     dtype: np.dtype[Any]
     parameters: tuple[int | float, ...]
     cost: int
     source: str
 
 
-def generate(expression: Expression, dtypes: Sequence[np.dtype[Any]], moving: Sequence[bool], rows: bool) -> Generated:
+def generate(
+    expression: Expression, dtypes: Sequence[np.dtype[Any]], accesses: Sequence[Access], rows: bool
+) -> Generated:
     """The kernel of an expression.
 
     Args:
         expression: The expression.
         dtypes: The types of its inputs.
-        moving: Which of the inputs move with the innermost loop; the others stand still in it.
-        rows: Whether inputs are repeated along rows.
+        accesses: How the innermost loop goes through them.
+        rows: Whether there are loops around the innermost one.
 
     Raises:
         Unserved: The expression cannot be compiled for these types.
     """
     code = Code()
     still = ROW if rows else START
-    depths = [ELEMENT if moves else still for moves in moving]
+    depths = [still if access is Access.STILL else ELEMENT for access in accesses]
     inputs = [Term(code, f"a{i}", dtype, depth) for i, (dtype, depth) in enumerate(zip(dtypes, depths, strict=True))]
     result = write(expression, inputs, code)
     lines = code.needed(result)
     used = set[str]().union(*(line.uses() for line in lines), {result.name})
     parameters = [i for i in range(len(code.parameters)) if f"p{i}" in used]
-    loads = _loads(depths, used, rows)
+    loads = _loads(accesses, depths, used, rows)
     arguments = [*(["layout"] if rows else []), *(f"p{i}" for i in parameters)]
+    arguments += [f"n{i}" for i, access in enumerate(accesses) if access is Access.INDEXED]
     arguments += [*(f"x{i}" for i in range(len(dtypes))), "y"]
     body = _row_loop(loads, lines, result.name, len(dtypes)) if rows else _flat_loop(loads, lines, result.name)
     source = _module(body, arguments, expression)
     loop, run = _compiled(source)
     cost = sum(line.cost for line in lines if line.depth == ELEMENT) + len(dtypes)
-    return Generated(loop, run, result.dtype, tuple(code.parameters[i] for i in parameters), cost, source)
+    return Generated(loop, run, rows, result.dtype, tuple(code.parameters[i] for i in parameters), cost, source)
 
 
-def _loads(depths: Sequence[int], used: set[str], rows: bool) -> list[Line]:
+def _loads(accesses: Sequence[Access], depths: Sequence[int], used: set[str], rows: bool) -> list[Line]:
     """The lines that read the inputs; ``o0`` is where the row of the input 0 starts."""
-    places = {START: "0", ROW: "o{0}", ELEMENT: "o{0} + i" if rows else "i"}
+    places = {
+        Access.STILL: "o{0}" if rows else "0",
+        Access.MOVING: "o{0} + i" if rows else "i",
+        Access.INDEXED: "load(n{0}, i)",
+    }
     return [
-        Line(f"a{i}", f"load(x{i}, {places[depth].format(i)})", depth, 1)
-        for i, depth in enumerate(depths)
+        Line(f"a{i}", f"load(x{i}, {places[access].format(i)})", depth, 1)
+        for i, (access, depth) in enumerate(zip(accesses, depths, strict=True))
         if f"a{i}" in used
     ]
 
