@@ -12,7 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from onnxlite.kernels.arrays import Array
-from onnxlite.kernels.numba.epilogue import COLUMN_BIAS, NO_BIAS, NONE, ROW_BIAS, Epilogue, apply_epilogue
+from onnxlite.kernels.numba.epilogue import (
+    COLUMN_BIAS,
+    NO_BIAS,
+    NONE,
+    ROW_BIAS,
+    Epilogue,
+    activation_code,
+    apply_epilogue,
+)
 from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.memory import address, floats
 from onnxlite.kernels.numba.product import (
@@ -266,6 +274,21 @@ def writable(spec: ArraySpec, index: int) -> Any:
 @op("MatMul", since=1)
 def matmul(a: ArraySpec, b: ArraySpec) -> Bound | Declined:
     """``a @ b`` for float32 operands of any rank, constant or not (ONNX MatMul-13)."""
+    return fused_matmul(a, b)
+
+
+@op("MatMul", domain="onnxlite")
+def fused_matmul(
+    a: ArraySpec,
+    b: ArraySpec,
+    bias: ArraySpec | None = None,
+    residual: ArraySpec | None = None,
+    *,
+    activation: str = "",
+    alpha: float | None = None,
+    beta: float | None = None,
+) -> Bound | Declined:
+    """``activation(a @ b + bias + residual)``; the bias has an element per column, the residual the result's shape."""
     if a.dtype != FLOAT32 or b.dtype != FLOAT32:
         return Declined(f"only float32 is compiled, not {a.dtype} and {b.dtype}")
     if not a.shape or not b.shape or a.shape[-1] != b.shape[-2 if len(b.shape) > 1 else -1]:
@@ -283,11 +306,15 @@ def matmul(a: ArraySpec, b: ArraySpec) -> Bound | Declined:
     except ValueError:
         return Declined("the batches do not broadcast: the reference says how")
     rows, depth, columns = left[-2], left[-1], right[-1]
-    shape = (
-        *np.broadcast_shapes(a.shape[:-2], b.shape[:-2]),
-        *a.shape[-2:-1],
-        *(b.shape[-1:] if len(b.shape) > 1 else ()),
-    )
+    last = b.shape[-1:] if len(b.shape) > 1 else ()
+    shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), *a.shape[-2:-1], *last)
+    added = (
+        (bias is None or (bias.dtype == FLOAT32 and bias.size == columns == bias.shape[-1]))
+        and (residual is None or (residual.dtype == FLOAT32 and residual.shape == shape))
+    )  # fmt: skip
+    code = activation_code(activation, alpha, beta)
+    if code is None or not added:
+        return Declined(f"an addend of another shape, or the activation {activation}, is not compiled")
     packed = b.value is not None and columns > 1
     if packed:
         item = packed_columns(columns) * depth
@@ -296,7 +323,16 @@ def matmul(a: ArraySpec, b: ArraySpec) -> Bound | Declined:
     else:
         second = Operand(writable(b, 1), _starts(right[:-2], batch, depth * columns), columns, 1)
     first = Operand(writable(a, 0), _starts(left[:-2], batch, rows * depth), depth, 1)
-    return bind_product(first, second, (rows, columns, depth), shape, packed=packed)
+    return bind_product(
+        first,
+        second,
+        (rows, columns, depth),
+        shape,
+        packed=packed,
+        bias=_NOTHING if bias is None else writable(bias, 2),
+        residual=_EMPTY if residual is None else writable(residual, 3),
+        epilogue=Epilogue(NO_BIAS if bias is None else COLUMN_BIAS, *code),
+    )
 
 
 def _starts(batch: tuple[int, ...], broadcast: tuple[int, ...], size: int) -> Array:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from onnxlite.kernels.arrays import Array
-from onnxlite.kernels.numba.refusal import declines_errors
+from onnxlite.kernels.numba.refusal import Answer, declines_errors
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Declined, Input, Output, Pool, Scratch
 from onnxlite.kernels.numba.table import op
 from onnxlite.kernels.numba.trees import (
@@ -59,7 +59,7 @@ def tree_ensemble(
     nodes_truenodeids: Ints,
     post_transform: int = 0,
     tree_roots: Ints,
-) -> Bound | Declined:
+) -> Answer:
     """The votes of the leaves, aggregated per target (ai.onnx.ml TreeEnsemble-5)."""
     trees = forest_of_positions(
         tree_roots,
@@ -105,7 +105,7 @@ def tree_ensemble_regressor(
     target_treeids: Ints | None = None,
     target_weights: Floats | None = None,
     target_weights_as_tensor: Array | None = None,
-) -> Bound | Declined:
+) -> Answer:
     """The votes of the leaves, aggregated, and the base values (ai.onnx.ml TreeEnsembleRegressor-5)."""
     trees = forest_of_ids(
         nodes_treeids,
@@ -151,7 +151,7 @@ def tree_ensemble_regressor_1(
     target_nodeids: Ints | None = None,
     target_treeids: Ints | None = None,
     target_weights: Floats | None = None,
-) -> Bound | Declined:
+) -> Answer:
     """TreeEnsembleRegressor without doubles (ai.onnx.ml TreeEnsembleRegressor-1)."""
     return tree_ensemble_regressor(
         x,
@@ -200,7 +200,7 @@ def tree_ensemble_classifier(
     nodes_values: Floats | None = None,
     nodes_values_as_tensor: Array | None = None,
     post_transform: str = "NONE",
-) -> Bound | Declined:
+) -> Answer:
     """The class with the most votes, and the votes for all classes (ai.onnx.ml TreeEnsembleClassifier-5)."""
     if classlabels_strings:
         return Declined("labels that are strings are not compiled")
@@ -252,7 +252,7 @@ def tree_ensemble_classifier_1(
     nodes_truenodeids: Ints | None = None,
     nodes_values: Floats | None = None,
     post_transform: str = "NONE",
-) -> Bound | Declined:
+) -> Answer:
     """TreeEnsembleClassifier without doubles (ai.onnx.ml TreeEnsembleClassifier-1)."""
     return tree_ensemble_classifier(
         x,

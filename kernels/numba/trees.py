@@ -137,8 +137,10 @@ def _vote(scores, counts, leaf, starts, target, weight, aggregate):  # type: ign
 
 
 @jit
-def _score(start, stop, thread, x, node, mode, missing, starts, target, weight, roots, base, labels,
-           chosen, y, t, scores, counts, walks, places):  # fmt: skip  # type: ignore[no-untyped-def]
+def _score(  # type: ignore[no-untyped-def]
+    start, stop, thread, x, node, mode, missing, starts, target, weight, roots, base, labels, chosen, y, t, scores,
+    counts, walks, places
+):  # fmt: skip
     """Some samples, _SAMPLES at a time: with enough of them tree by tree, else some trees at a time."""
     at, place = walks[thread], places[thread]
     for block in range(start, stop):

@@ -110,3 +110,23 @@ def test_old_gemm_broadcasts_only_when_told_to() -> None:
     _check("Gemm", 6, a, b, c, constants=(1, 2), broadcast=1)
     with pytest.raises(KernelDeclined):
         bind_and_run("Gemm", 6, a, b, c, constants=(1, 2))
+
+
+@pytest.mark.parametrize(
+    "activation",
+    ["", "Relu", "LeakyRelu", "Clip", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Silu", "Gelu"],
+)
+@pytest.mark.parametrize("columns", [1, 10, 45])
+def test_fused(activation: str, columns: int) -> None:
+    parameters = {"LeakyRelu": (0.3, None), "Clip": (-0.5, 1.25), "HardSigmoid": (0.3, 0.4)}
+    alpha, beta = parameters.get(activation, (None, None))
+    a, b = _random(2, 13, 20), _random(20, columns)
+    bias, residual = _random(columns), _random(2, 13, columns)
+    for addends in ((None, None), (bias, None), (None, residual), (bias, residual)):
+        inputs = (a, b, *addends)
+        shared = {"activation": activation, "alpha": alpha, "beta": beta, "domain": "onnxlite"}
+        (expected,) = kernel_outputs("MatMul", 1, *inputs, **shared)
+        for constants in ((), (1, 2)):
+            present = tuple(i for i in constants if inputs[i] is not None)
+            (actual,) = bind_and_run("MatMul", 1, *inputs, constants=present, **shared)
+            assert_same(actual, expected, rtol=1e-5, atol=1e-5)
