@@ -13,7 +13,8 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 
-from benchmarks.export.save import FEEDS_KEY, write
+from benchmarks.export.save import write
+from benchmarks.feeds import FEEDS_KEY, Recipe, random_array
 
 _SAMPLES = 4
 
@@ -29,13 +30,11 @@ class _RandomData(CalibrationDataReader):
         return next(self._feeds, None)
 
     @staticmethod
-    def _generate(recipes: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _generate(recipes: dict[str, Recipe]) -> Iterator[dict[str, Any]]:
         generator = np.random.default_rng(0)
         for _ in range(_SAMPLES):
             yield {
-                name: generator.integers(0, recipe["limit"], recipe["shape"])
-                if "limit" in recipe
-                else generator.standard_normal(recipe["shape"], np.float32)
+                name: random_array(np.int64 if "limit" in recipe else np.float32, recipe, generator)
                 for name, recipe in recipes.items()
             }
 
@@ -75,7 +74,7 @@ def _quantize(target: Path, quantize: Any) -> None:
     write(model, target, recipes)
 
 
-def _recipes(model: onnx.ModelProto) -> dict[str, Any]:
+def _recipes(model: onnx.ModelProto) -> dict[str, Recipe]:
     (text,) = (entry.value for entry in model.metadata_props if entry.key == FEEDS_KEY)
-    recipes: dict[str, Any] = json.loads(text)
+    recipes: dict[str, Recipe] = json.loads(text)
     return recipes

@@ -8,15 +8,13 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import onnx
 import torch
 
-OPSET = 17
+from benchmarks.feeds import FEEDS_KEY, Recipe
 
-#: The key of a model's metadata under which `benchmarks.feeds` finds the shapes and ranges of random inputs.
-FEEDS_KEY = "random_feeds"
+OPSET = 17
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def save(export: Export, path: Path) -> None:
     write(model, path, {name: _recipe(example, export.limits.get(name)) for name, example in export.inputs.items()})
 
 
-def write(model: onnx.ModelProto, path: Path, recipes: Mapping[str, Mapping[str, Any]]) -> None:
+def write(model: onnx.ModelProto, path: Path, recipes: Mapping[str, Recipe]) -> None:
     """Write a checked model, whole or not at all."""
     entry = model.metadata_props.add()
     entry.key, entry.value = FEEDS_KEY, json.dumps(recipes)
@@ -69,9 +67,11 @@ def write(model: onnx.ModelProto, path: Path, recipes: Mapping[str, Mapping[str,
     os.replace(temporary, path)
 
 
-def _recipe(example: torch.Tensor, limit: int | None) -> dict[str, Any]:
-    recipe: dict[str, Any] = {"shape": list(example.shape)}
-    return recipe if limit is None else recipe | {"limit": limit}
+def _recipe(example: torch.Tensor, limit: int | None) -> Recipe:
+    recipe: Recipe = {"shape": list(example.shape)}
+    if limit is not None:
+        recipe["limit"] = limit
+    return recipe
 
 
 def settle(module: torch.nn.Module, *inputs: torch.Tensor) -> torch.nn.Module:

@@ -1,0 +1,66 @@
+"""``python -m benchmarks``: whole models on onnxlite and onnxruntime; ``--help`` lists the options."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.catalogue import GROUPS, models
+from benchmarks.command import Harness, add_arguments, chosen, open_console
+from benchmarks.markdown import class_lines, speed_lines, start_lines
+from benchmarks.process import ROOT
+from benchmarks.record import Record
+from benchmarks.tables import class_tables, speed_tables, start_table
+
+_FOLDER = ROOT / ".pytest_cache" / "d" / "models"
+
+
+def main() -> int:
+    """Measure the models and print the tables; 1 if a measurement failed."""
+    parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
+    add_arguments(parser)
+    parser.add_argument(
+        "--models", type=Path, default=_FOLDER, metavar="DIR", help="a folder of models; fetched ones are kept there"
+    )
+    parser.add_argument(
+        "--operators", action="store_true", help="measure classes of operators inside the models instead of whole runs"
+    )
+    options = parser.parse_args()
+    console = open_console()
+    harness = Harness(options, console)
+    for model in chosen(models(options.models), options.model):
+        if options.operators:
+            harness.classes(model)
+            continue
+        harness.compare(model)
+        if not options.quick:
+            harness.start(model)
+    _print(harness.record, console)
+    return harness.finish("models", _markdown)
+
+
+def _print(record: Record, console: Console) -> None:
+    if record["speed"]:
+        console.print(*speed_tables(record["speed"], GROUPS))
+    if record["start"]:
+        console.print(start_table(record["start"]))
+    console.print(*class_tables(record["classes"]))
+
+
+def _markdown(record: Record) -> Mapping[str, Sequence[str]]:
+    tables: dict[str, Sequence[str]] = {}
+    if record["speed"]:
+        tables["models"] = speed_lines(record, GROUPS)
+    if record["start"]:
+        tables["starts"] = start_lines(record)
+    if record["classes"]:
+        tables["classes"] = class_lines(record)
+    return tables
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""The benchmarks run, and their record has what the tables and the readers of the JSON need; times are not judged."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model that runs and a file that is none."""
+    path = tmp_path_factory.mktemp("models")
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["r"]), helper.make_node("Softmax", ["r"], ["y"])],
+        "tiny",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 8])],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path / "tiny.onnx")
+    (path / "broken.onnx").write_bytes(b"this is no model")
+    return path
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., tuple[int, dict[str, Any], str]]:
+    """Runs one of the commands; gives its exit status, the record and the page that it wrote."""
+
+    def call(module: str, record: str, *options: str | Path) -> tuple[int, dict[str, Any], str]:
+        command = [sys.executable, "-m", module, "--seconds", "0.01", "--write", tmp_path, *options]
+        done = subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True, timeout=600)
+        results = tmp_path / "benchmarks" / "results" / f"{record}.json"
+        assert results.exists(), done.stdout + done.stderr
+        page = (tmp_path / "docs" / "performance.md").read_text(encoding="utf-8")
+        return done.returncode, json.loads(results.read_text(encoding="utf-8")), page
+
+    return call
+
+
+def test_a_model_is_measured_and_one_that_is_broken_does_not_stop_it(folder: Path, run: Callable[..., Any]) -> None:
+    status, record, page = run(
+        "benchmarks", "models", "--models", folder, "--model", "broken", "tiny", "--threads", "1"
+    )
+    assert status == 1
+    assert record["environment"].keys() >= {"processor", "features", "processors", "python", "versions"}
+    assert record["environment"]["versions"].keys() >= {"onnxlite", "onnxruntime", "numpy"}
+    broken, tiny = record["speed"]
+    assert broken == {"model": "broken", "group": "exported", "threads": 1, "failure": broken["failure"]}
+    assert broken["failure"].startswith("onnxruntime: ")
+    assert (tiny["model"], tiny["threads"]) == ("tiny", 1)
+    for engine in ("ours", "theirs"):
+        assert 0 < tiny[engine]["lowest"] <= tiny[engine]["median"]
+        assert tiny[engine]["calls"] >= 3
+    assert tiny["ratio"] == pytest.approx(tiny["theirs"]["median"] / tiny["ours"]["median"])
+    assert tiny["error"] < 1e-5
+    assert tiny["spread"] is None
+    assert 0 <= tiny["compiled"] <= tiny["steps"]
+    assert tiny["steps"] > 0
+    (start,) = (row for row in record["start"] if "failure" not in row)
+    for process in ("cold", "warm", "theirs"):
+        assert start[process].keys() == {"import", "session", "first_run", "settled", "memory"}
+        assert start[process]["memory"] > 2**20
+    assert "| tiny | " in page
+    assert "- broken with 1 thread: onnxruntime: " in page
+    assert page.count("<!-- models -->") == page.count("<!-- end of models -->") == 1
+    assert page.count("<!-- starts -->") == 1
+
+
+def test_rows_of_other_runs_are_kept_and_tables_replaced(folder: Path, run: Callable[..., Any]) -> None:
+    common = ("--models", folder, "--model", "tiny", "--quick", "--threads")
+    run("benchmarks", "models", *common, "1")
+    status, record, page = run("benchmarks", "models", *common, "2")
+    assert status == 0
+    assert [row["threads"] for row in record["speed"]] == [1, 2]
+    assert page.count("| tiny | ") == 1
+
+
+def test_classes_of_operators_add_up(folder: Path, run: Callable[..., Any]) -> None:
+    status, record, page = run(
+        "benchmarks", "models", "--models", folder, "--model", "tiny", "--threads", "1", "--operators"
+    )
+    assert status == 0
+    (row,) = record["classes"]
+    assert row["classes"].keys() >= {"attention", "elementwise"}
+    assert {step["operator"] for step in row["slowest"]} <= {"Relu", "Softmax"}
+    ours = sum(times["ours"] for times in row["classes"].values())
+    assert ours == pytest.approx(sum(step["seconds"] for step in row["slowest"]))
+    assert "| attention | " in page
+
+
+def test_single_operators_are_measured(run: Callable[..., Any]) -> None:
+    status, record, page = run("benchmarks.operators", "operators", "--model", "softmax_1x1000", "--threads", "1")
+    assert status == 0
+    (row,) = record["speed"]
+    assert (row["model"], row["group"]) == ("softmax_1x1000", "attention")
+    assert row["ratio"] > 0
+    assert "| softmax_1x1000 | " in page
+
+
+def test_an_unknown_name_is_told_with_those_that_there_are(folder: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks", "--models", str(folder), "--model", "no_such"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "no_such" in done.stderr
+    assert "tiny" in done.stderr
