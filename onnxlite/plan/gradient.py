@@ -215,7 +215,14 @@ class _Expansion:
             dys = [self._total(gradients, name) for name in node.outputs]
             if rule is None or not any(dys):
                 continue
-            contributions = rule(Forward(node, self.emit, self._output), *dys)
+            try:
+                contributions = rule(Forward(node, self.emit, self._output), *dys)
+            except (TypeError, IndexError, KeyError, ValueError) as error:
+                # Rules rely on what binding checks of a node, and it has not been bound yet.
+                raise InvalidGraph(
+                    f"node '{node.label}' ({node.operator}, opset {node.opset}) breaks a rule of its operator, so it has "
+                    f"no gradient: {error}"
+                ) from error
             for name, gradient in zip(node.inputs, contributions, strict=False):
                 if gradient is not None and name in self.changing:
                     gradients.setdefault(name, []).append(gradient)
