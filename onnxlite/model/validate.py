@@ -9,6 +9,10 @@ from onnxlite.kernels.arrays import Array
 from onnxlite.model.ir import AttributeReference, Function, Graph, Model, Node
 from onnxlite.model.types import SparseTensorType, TensorType, ValueType, type_of
 
+#: The nodes of a model with all calls expanded: functions that call functions can describe a graph exponentially larger
+#: than their file.
+MAX_NODES = 1_000_000
+
 
 def validate_model(model: Model) -> None:
     """Check names, definitions and imports.
@@ -95,22 +99,25 @@ def _validate_nodes(
 
 
 def _validate_calls(model: Model) -> None:
-    """Functions may not call themselves, directly or through others."""
-    finished: set[tuple[str, str, str]] = set()
+    """Functions may not call themselves, directly or through others, nor expand to more nodes than can be run."""
+    sizes: dict[tuple[str, str, str], int] = {}
 
-    def visit(function: Function, path: tuple[tuple[str, str, str], ...]) -> None:
+    def expanded(nodes: Iterable[Node], path: tuple[tuple[str, str, str], ...]) -> int:
+        return sum(size(model.functions[key], path) if key in model.functions else 1 for key in _calls(nodes))
+
+    def size(function: Function, path: tuple[tuple[str, str, str], ...]) -> int:
         if function.key in path:
             circle = " -> ".join(key[1] for key in (*path[path.index(function.key) :], function.key))
             raise InvalidGraph(f"functions call each other in a circle: {circle}")
-        if function.key in finished:
-            return
-        for key in _calls(function.nodes):
-            if key in model.functions:
-                visit(model.functions[key], (*path, function.key))
-        finished.add(function.key)
+        if function.key not in sizes:
+            sizes[function.key] = 1 + expanded(function.nodes, (*path, function.key))
+        return sizes[function.key]
 
     for function in model.functions.values():
-        visit(function, ())
+        size(function, ())
+    total = expanded(model.graph.nodes, ())
+    if total > MAX_NODES:
+        raise InvalidGraph(f"the functions of the model expand to {total} nodes and calls, more than {MAX_NODES}")
 
 
 def _calls(nodes: Iterable[Node]) -> Iterable[tuple[str, str, str]]:

@@ -220,8 +220,8 @@ class _Expansion:
             except (TypeError, IndexError, KeyError, ValueError) as error:
                 # Rules rely on what binding checks of a node, and it has not been bound yet.
                 raise InvalidGraph(
-                    f"node '{node.label}' ({node.operator}, opset {node.opset}) breaks a rule of its operator, so it has "
-                    f"no gradient: {error}"
+                    f"node '{node.label}' ({node.operator}, opset {node.opset}) breaks a rule of its operator, so "
+                    f"it has no gradient: {error}"
                 ) from error
             for name, gradient in zip(node.inputs, contributions, strict=False):
                 if gradient is not None and name in self.changing:

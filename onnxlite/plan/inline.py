@@ -8,11 +8,9 @@ from dataclasses import dataclass, field, replace
 from onnxlite.errors import InvalidGraph
 from onnxlite.model.ir import AttributeReference, AttributeValue, Function, Graph, Node, Value
 from onnxlite.model.order import captures
+from onnxlite.model.validate import MAX_NODES
 from onnxlite.plan.gradient_nodes import is_gradient
 from onnxlite.plan.infer import Types, body_types, infer_types
-
-#: Functions that call functions can describe a graph exponentially larger than their file.
-_MAX_NODES = 1_000_000
 
 #: Says what function a node calls, given the types known so far, or None for a node that is an operator with a kernel.
 Resolver = Callable[[Node, Types], Function | None]
@@ -55,8 +53,8 @@ class _Inliner:
     def expanded(self, nodes: tuple[Node, ...]) -> Iterator[Node]:
         for node in nodes:
             self.count += 1
-            if self.count > _MAX_NODES:
-                raise InvalidGraph(f"the functions of the model expand to more than {_MAX_NODES} nodes and calls")
+            if self.count > MAX_NODES:
+                raise InvalidGraph(f"the functions of the model expand to more than {MAX_NODES} nodes and calls")
             function = self.resolve(node, self.types)
             if function is None:
                 yield self.with_graphs(node)
