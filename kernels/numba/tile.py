@@ -123,7 +123,8 @@ def _accumulated(
 
     zero = ir.Constant(arithmetic.vector, None)
     size = rows * vectors
-    unrolled = max(1, _INDEPENDENT // size)
+    # The same for a narrow tile as for a full one: equal columns get equal sums, wherever they stand.
+    unrolled = max(1, _INDEPENDENT // (rows * TILE_VECTORS))
     sums = [zero] * size * unrolled
     rest = depth
     if unrolled > 1:
