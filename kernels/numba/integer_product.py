@@ -18,6 +18,7 @@ from onnxlite.kernels.numba.integer_tile import BYTES, GROUP, multiply_integer_t
 from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.lanes import rint
 from onnxlite.kernels.numba.memory import address, floats, int8s, int16s, int32s, uint8s
+from onnxlite.kernels.numba.product import aligned
 from onnxlite.kernels.numba.sealed import sealed
 from onnxlite.kernels.numba.simd import TILE_COLUMNS
 from onnxlite.kernels.numba.threads import parallel_for
@@ -58,7 +59,9 @@ def pack_right_integers(b: Array, zero_point: Array | None) -> RightIntegers:
     padded[:depth, :columns] = values
     by_panel = padded.reshape(groups(depth), GROUP, -1, TILE_COLUMNS).transpose(2, 0, 3, 1)
     sums = values.sum(axis=0, dtype=np.int32) if BYTES else np.zeros(columns, np.int32)
-    return RightIntegers(np.ascontiguousarray(by_panel).reshape(-1).view(np.int32), sums, zeros.astype(np.int32))
+    panels = aligned((by_panel.size // GROUP,), np.int32)
+    panels.view(padded.dtype)[:] = by_panel.reshape(-1)
+    return RightIntegers(panels, sums, zeros.astype(np.int32))
 
 
 @sealed

@@ -25,6 +25,7 @@ from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.memory import address, floats
 from onnxlite.kernels.numba.product import (
     DEPTH_STEP,
+    aligned,
     multiply_block,
     multiply_column,
     multiply_row,
@@ -260,7 +261,7 @@ def pack_constant(matrices: Array, transposed: bool = False, factor: float = 1.0
     straight = np.swapaxes(matrices, 1, 2) if transposed else matrices
     count, depth, columns = straight.shape
     scaled = np.ascontiguousarray(straight, np.float32) * np.float32(factor)
-    packed = np.empty((count, packed_columns(columns) * depth), np.float32)
+    packed = aligned((count, packed_columns(columns) * depth))
     for item in range(count):
         pack_right(scaled[item].reshape(-1), 0, columns, depth, columns, packed[item])
     return packed.reshape(-1)

@@ -8,6 +8,9 @@ packed to half a tile or to one row.
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
 from onnxlite.kernels.arrays import Array
@@ -19,6 +22,8 @@ from onnxlite.kernels.numba.tile import copy_row, multiply_narrow_tile, multiply
 
 #: A product is accumulated in steps of this depth, so that the panels of a step stay in the first two caches.
 DEPTH_STEP = 512
+#: The bytes of a cache line, and of the widest vector.
+_LINE = 64
 
 
 def packed_rows(rows: int) -> int:
@@ -29,6 +34,14 @@ def packed_rows(rows: int) -> int:
 def packed_columns(columns: int) -> int:
     """The columns that the panels of a right matrix take, with padding."""
     return -(-columns // TILE_COLUMNS) * TILE_COLUMNS
+
+
+def aligned(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
+    """Memory for constants, from the start of a cache line on: vectors that cross lines take twice the time to load."""
+    itemsize = np.dtype(dtype).itemsize
+    block = np.empty(math.prod(shape) * itemsize + _LINE, np.uint8)
+    start = -block.ctypes.data % _LINE
+    return block[start : start + math.prod(shape) * itemsize].view(dtype).reshape(shape)
 
 
 @jit(inline=True)

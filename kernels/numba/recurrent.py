@@ -11,7 +11,7 @@ import numpy as np
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.epilogue import activation_code
 from onnxlite.kernels.numba.matmul import writable
-from onnxlite.kernels.numba.product import pack_right
+from onnxlite.kernels.numba.product import aligned, pack_right
 from onnxlite.kernels.numba.recurrence import GRU_RESET_AFTER, GRU_RESET_FIRST, LSTM, PIECE_WORK, RNN, Layer, recur
 from onnxlite.kernels.numba.simd import LANES, TILE_COLUMNS
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Declined, Input, Output, Pool, Scratch
@@ -332,7 +332,7 @@ def _packed(kind: int, weights: Array, units: int) -> Array:
     """The weights of each direction (gates * hidden, depth) as right matrices (depth, columns) in panels."""
     directions, _, depth = weights.shape
     columns = _GATES[kind] * units
-    packed = np.empty((directions, depth * columns), np.float32)
+    packed = aligned((directions, depth * columns))
     for d in range(directions):
         right = np.ascontiguousarray(_arranged(kind, weights[d], units).T)
         pack_right(right.reshape(-1), 0, columns, depth, columns, packed[d])
