@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from onnxlite.errors import OnnxliteError
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.background import compile_later, is_ready
 from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, Input, Output, Pool, Scratch, View
 from onnxlite.kernels.numba.threads import ThreadPool
+from onnxlite.plan.branch import taken_branch
 from onnxlite.plan.dependence import is_repeatable, shaping_inputs
 from onnxlite.plan.plan import ABSENT, DISCARDED, Plan, Step, call_step, execute, located
 from onnxlite.plan.program import Alias, Buffer, Command, Constant, Dynamic, Program, Storage
@@ -113,6 +116,9 @@ class _Walk:
         fixed = all(not isinstance(self._root(slot), Dynamic) for slot in step.inputs)
         if all(constant) and is_repeatable(step.node) and self._fold(step, inputs, outputs):
             return
+        if step.node.op_type == "If" and not step.node.domain and constant[0]:
+            self._branch(step, inputs[0], outputs)
+            return
         if fixed and self._reshape(step, inputs, outputs):
             return
         if fixed and step.builder is not None and self._compiled(step, inputs, outputs):
@@ -126,6 +132,33 @@ class _Walk:
             self._values[slot] = _usable(result) if kept else result
             self._storage[slot] = _buffer(result) if kept else Dynamic()
         self._commands.append(Command(step, step.inputs, outputs))
+
+    def _branch(self, step: Step, condition: Any, outputs: Sequence[int]) -> None:
+        """Go on with the steps of the branch that a known condition takes."""
+        branch = taken_branch(step, bool(condition), self._unused)
+        self._unused = branch.slots
+        self._values.extend([None] * (branch.slots - len(self._values)))
+        for slot, value in branch.constants.items():
+            self._values[slot] = as_constant(value)
+            self._storage[slot] = Constant(self._values[slot])
+        try:
+            for inner in branch.steps:
+                self._step(inner)
+        except OnnxliteError as error:
+            error.add_note(f"in node '{step.node.label}' ({step.node.operator})")
+            raise
+        for slot, source in zip(outputs, branch.outputs, strict=True):
+            if isinstance(self._root(source), Dynamic):
+                self._pass_on(step, source, slot)
+            elif slot != DISCARDED:
+                self._show(slot, source, self._values[source])
+
+    def _pass_on(self, step: Step, source: int, slot: int) -> None:
+        """Give a slot another one's value, whatever that is on each run."""
+        self._values[slot] = self._values[source]
+        self._storage[slot] = Dynamic()
+        same = replace(step, call=lambda value: value, inputs=(source,), outputs=slot, bodies=(), builder=None)
+        self._commands.append(Command(same, (source,), (slot,)))
 
     def _constant(self, step: Step) -> list[bool]:
         return [isinstance(self._storage.get(slot), Constant) for slot in step.inputs]
