@@ -110,7 +110,7 @@ def attend(
     for start in range(low, high, step):
         count = min(step, high - start)
         multiply_block(
-            k + 4 * start * k_row, k_row, 1, TILE_ROWS * k_row, count, memory, TILE_COLUMNS, TILE_COLUMNS * size,
+            k + 4 * start * k_row, k_row, 1, count, memory, TILE_COLUMNS, TILE_COLUMNS * size,
             columns, size, scores, QUERIES, 0, 0,
         )  # fmt: skip
         if softcap != 0:
@@ -132,7 +132,6 @@ def attend(
             scores,
             1,
             QUERIES,
-            TILE_ROWS,
             queries,
             right,
             b_step,

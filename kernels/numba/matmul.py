@@ -143,7 +143,7 @@ def _multiply_matrix(
             pack_panels(b + 4 * (k * b_row + left * b_column), b_row, b_column, step, width, panels)
             right, b_step, b_panel = panels, TILE_COLUMNS, step * TILE_COLUMNS
         multiply_block(
-            a + 4 * k * a_step, a_row, a_step, TILE_ROWS * a_row, rows, right, b_step, b_panel, width, step, c, c_row,
+            a + 4 * k * a_step, a_row, a_step, rows, right, b_step, b_panel, width, step, c, c_row,
             1 if k > 0 else 0, edge,
         )  # fmt: skip
 

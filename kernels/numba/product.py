@@ -1,9 +1,8 @@
 """The matrix product of float32 block by block: what MatMul, Gemm, convolutions and recurrent layers stand on.
 
-A right matrix (depth x columns) is packed into panels of TILE_COLUMNS columns, each stored row by row, or used as it
-is.  A left matrix (rows x depth) may be packed into panels of TILE_ROWS rows, each stored column by column (Goto and
-van de Geijn, 2008); rows and columns that are missing from the last panel are zeros, and a last panel of few rows is
-packed to half a tile or to one row.
+A right matrix (depth x columns) is packed into panels of TILE_COLUMNS columns, each stored row by row (Goto and van de
+Geijn, 2008), or used as it is where its rows are few or short.  A left matrix is used as it is: the micro-kernels read
+single elements of it, wherever they lie.
 """
 
 from __future__ import annotations
@@ -17,18 +16,13 @@ from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.memory import address, floats, read, write
 from onnxlite.kernels.numba.sealed import sealed
-from onnxlite.kernels.numba.simd import HALF_ROWS, LANES, TILE_COLUMNS, TILE_ROWS
+from onnxlite.kernels.numba.simd import LANES, TILE_COLUMNS, TILE_ROWS
 from onnxlite.kernels.numba.tile import copy_row, multiply_narrow_tile, multiply_tile
 
 #: A product is accumulated in steps of this depth, so that the panels of a step stay in the first two caches.
 DEPTH_STEP = 512
 #: The bytes of a cache line, and of the widest vector.
 _LINE = 64
-
-
-def packed_rows(rows: int) -> int:
-    """The rows that the panels of a left matrix take, with padding."""
-    return int(rows // TILE_ROWS * TILE_ROWS + panel_height(rows % TILE_ROWS))
 
 
 def packed_columns(columns: int) -> int:
@@ -42,34 +36,6 @@ def aligned(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
     block = np.empty(math.prod(shape) * itemsize + _LINE, np.uint8)
     start = -block.ctypes.data % _LINE
     return block[start : start + math.prod(shape) * itemsize].view(dtype).reshape(shape)
-
-
-@jit(inline=True)
-def panel_height(rows: int) -> int:
-    """The height of a panel for this many rows."""
-    if rows >= TILE_ROWS:
-        return TILE_ROWS
-    if rows > HALF_ROWS:
-        return TILE_ROWS
-    if rows > 1:
-        return HALF_ROWS
-    return rows
-
-
-@jit
-def pack_left(a: Array, a_start: int, row_stride: int, column_stride: int, rows: int, depth: int, out: Array) -> None:
-    """Pack rows x depth elements of a flat array, from a start and with strides, into column panels."""
-    for top in range(0, rows, TILE_ROWS):
-        height = panel_height(rows - top)
-        base = top * depth
-        filled = min(height, rows - top)
-        for row in range(filled):
-            source = a_start + (top + row) * row_stride
-            for k in range(depth):
-                out[base + k * height + row] = a[source + k * column_stride]
-        for row in range(filled, height):
-            for k in range(depth):
-                out[base + k * height + row] = np.float32(0)
 
 
 @jit
@@ -96,63 +62,11 @@ def pack_panels(b: int, row_stride: int, column_stride: int, depth: int, columns
             target += 4 * TILE_COLUMNS
 
 
-@jit(inline=True)
-def multiply_panels(
-    a: Array,
-    a_start: int,
-    rows: int,
-    b: Array,
-    b_start: int,
-    columns: int,
-    depth: int,
-    c: Array,
-    c_start: int,
-    c_stride: int,
-    edge: Array,
-) -> None:
-    """The product of packed panels into rows x columns elements of a flat array whose rows are ``c_stride`` apart.
-
-    Args:
-        a: The packed left matrix, from element ``a_start`` on.
-        a_start: See ``a``.
-        rows: The rows of the left matrix, without padding.
-        b: The packed right matrix, from element ``b_start`` on.
-        b_start: See ``b``.
-        columns: The columns of the right matrix, without padding.
-        depth: Columns of the left and rows of the right matrix; at least 1.
-        c: The result, from element ``c_start`` on.
-        c_start: See ``c``.
-        c_stride: The elements from one row of the result to the next.
-        edge: Memory of TILE_ROWS x TILE_COLUMNS elements.
-    """
-    _multiply_panels(
-        address(a, a_start), rows, address(b, b_start), columns, depth, address(c, c_start), c_stride, address(edge, 0)
-    )
-
-
-@sealed
-def _multiply_panels(a: int, rows: int, b: int, columns: int, depth: int, c: int, c_row: int, edge: int) -> None:
-    """`multiply_panels` by addresses: all full tiles of rows, then the rest of the rows."""
-    full = rows // TILE_ROWS * TILE_ROWS
-    for k in range(0, depth, DEPTH_STEP):
-        step, accumulate = min(DEPTH_STEP, depth - k), 1 if k > 0 else 0
-        right = b + 4 * k * TILE_COLUMNS
-        height, top, count = TILE_ROWS, 0, full
-        while count > 0:
-            left = a + 4 * (top * depth + k * height)
-            multiply_block(
-                left, 1, height, height * depth, count, right, TILE_COLUMNS, TILE_COLUMNS * depth, columns, step,
-                c + 4 * top * c_row, c_row, accumulate, edge,
-            )  # fmt: skip
-            height, top, count = panel_height(rows - full), full, rows - full if top < full else 0
-
-
 @sealed
 def multiply_block(
     a: int,
     a_row: int,
     a_step: int,
-    a_tile: int,
     rows: int,
     b: int,
     b_step: int,
@@ -173,7 +87,6 @@ def multiply_block(
         a: The address of the left matrix.
         a_row: The elements from one of its rows to the next.
         a_step: The elements from one of its columns to the next.
-        a_tile: The elements from one tile of TILE_ROWS rows to the next.
         rows: Its rows.
         b: The address of the right matrix.
         b_step: The elements from one row to the next of a panel: TILE_COLUMNS if it is packed.
@@ -193,7 +106,7 @@ def multiply_block(
             right = b + 4 * first
         for top in range(0, rows, TILE_ROWS):
             height = min(TILE_ROWS, rows - top)
-            panel, place = a + 4 * (top // TILE_ROWS) * a_tile, c + 4 * (top * c_row + first)
+            panel, place = a + 4 * top * a_row, c + 4 * (top * c_row + first)
             whole = width in (TILE_COLUMNS, LANES)
             target, stride = (place, c_row) if whole else (edge, TILE_COLUMNS)
             adding = accumulate if whole else 0

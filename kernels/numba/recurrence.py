@@ -217,7 +217,7 @@ def _project(  # type: ignore[no-untyped-def]
         for line in range(count):
             copy(bias, target + 4 * line * target_line, columns)
         multiply_block(
-            x + 4 * (group * x_group + top * x_line), x_line, 1, TILE_ROWS * x_line, count,
+            x + 4 * (group * x_group + top * x_line), x_line, 1, count,
             w, TILE_COLUMNS, TILE_COLUMNS * depth, columns, depth, target, target_line, 1, 0,
         )  # fmt: skip
 

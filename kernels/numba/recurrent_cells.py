@@ -20,7 +20,7 @@ from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.memory import floats
 from onnxlite.kernels.numba.product import multiply_block
 from onnxlite.kernels.numba.sealed import sealed
-from onnxlite.kernels.numba.simd import LANES, TILE_COLUMNS, TILE_ROWS
+from onnxlite.kernels.numba.simd import LANES, TILE_COLUMNS
 from onnxlite.kernels.numba.vectormath import sigmoid, tanh
 
 _INFINITY = np.float32(math.inf)
@@ -47,7 +47,7 @@ def lstm_units(
     """``c = forget c + input candidate`` and ``h = output squash(c)``; ``peepholes`` is 0 where there are none."""
     columns, first = 4 * units, gates + 16 * start
     multiply_block(
-        h, units, 1, TILE_ROWS * units, rows, r + 16 * start * hidden, TILE_COLUMNS, TILE_COLUMNS * hidden,
+        h, units, 1, rows, r + 16 * start * hidden, TILE_COLUMNS, TILE_COLUMNS * hidden,
         4 * (stop - start), hidden, first, columns, 1, 0,
     )  # fmt: skip
     f = floats(functions, 11)
@@ -122,7 +122,7 @@ def rnn_units(
     """``h = f(gates + h R)``."""
     count = stop - start
     multiply_block(
-        h, units, 1, TILE_ROWS * units, rows, r + 4 * start * hidden, TILE_COLUMNS, TILE_COLUMNS * hidden,
+        h, units, 1, rows, r + 4 * start * hidden, TILE_COLUMNS, TILE_COLUMNS * hidden,
         count, hidden, gates + 4 * start, units, 1, 0,
     )  # fmt: skip
     for row in range(rows):
@@ -154,7 +154,7 @@ def gru_gates(
     columns, count = 3 * units, stop - start
     for gate in range(2):
         multiply_block(
-            h, units, 1, TILE_ROWS * units, rows, r + 4 * (gate * units + start) * hidden, TILE_COLUMNS,
+            h, units, 1, rows, r + 4 * (gate * units + start) * hidden, TILE_COLUMNS,
             TILE_COLUMNS * hidden, count, hidden, work + 4 * (gate * units + start), columns, 0, 0,
         )  # fmt: skip
         for row in range(rows):
@@ -192,7 +192,7 @@ def gru_candidates(
     columns, count = 3 * units, stop - start
     left, row_stride = (h, units) if after != 0 else (work + 4 * units, columns)
     multiply_block(
-        left, row_stride, 1, TILE_ROWS * row_stride, rows, r + 4 * (2 * units + start) * hidden, TILE_COLUMNS,
+        left, row_stride, 1, rows, r + 4 * (2 * units + start) * hidden, TILE_COLUMNS,
         TILE_COLUMNS * hidden, count, hidden, work + 4 * (2 * units + start), columns, 0, 0,
     )  # fmt: skip
     addend = floats(bias + 4 * start, count)
