@@ -10,7 +10,6 @@ from onnxlite.kernels.axes import normalize_axes, normalize_axis
 from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.lanes import load, store
 from onnxlite.kernels.numba.reduction import collapsed
-from onnxlite.kernels.numba.refusal import declines_errors
 from onnxlite.kernels.numba.row_reduction import (
     sum_of,
     sum_of_magnitudes,
@@ -218,7 +217,6 @@ def respond(pool, x, y, blocks, channels, length, size, alpha, beta, bias, scrat
 
 
 @op("LayerNormalization", since=17)
-@declines_errors
 def layer_normalization(
     x: ArraySpec,
     scale: ArraySpec,
@@ -247,7 +245,6 @@ def layer_normalization(
 
 
 @op("RMSNormalization", since=23)
-@declines_errors
 def rms_normalization(
     x: ArraySpec, scale: ArraySpec, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
 ) -> Bound | Declined:
@@ -264,7 +261,6 @@ def rms_normalization(
 
 
 @op("InstanceNormalization", since=6)
-@declines_errors
 def instance_normalization(
     x: ArraySpec, scale: ArraySpec, bias: ArraySpec, *, epsilon: float = 1e-5
 ) -> Bound | Declined:
@@ -273,7 +269,6 @@ def instance_normalization(
 
 
 @op("InstanceNormalization", since=1, until=5)
-@declines_errors
 def instance_normalization_1(
     x: ArraySpec,
     scale: ArraySpec,
@@ -287,7 +282,6 @@ def instance_normalization_1(
 
 
 @op("GroupNormalization", since=21)
-@declines_errors
 def group_normalization(
     x: ArraySpec, scale: ArraySpec, bias: ArraySpec, *, epsilon: float = 1e-5, num_groups: int, stash_type: int = 1
 ) -> Bound | Declined:
@@ -296,7 +290,6 @@ def group_normalization(
 
 
 @op("GroupNormalization", since=18, until=20)
-@declines_errors
 def group_normalization_18(
     x: ArraySpec, scale: ArraySpec, bias: ArraySpec, *, epsilon: float = 1e-5, num_groups: int
 ) -> Bound | Declined:
@@ -325,7 +318,6 @@ def _grouped(
 
 
 @op("BatchNormalization", since=14)
-@declines_errors
 def batch_normalization(
     x: ArraySpec,
     scale: ArraySpec,
@@ -342,7 +334,6 @@ def batch_normalization(
 
 
 @op("BatchNormalization", since=9, until=13)
-@declines_errors
 def batch_normalization_9(
     x: ArraySpec,
     scale: ArraySpec,
@@ -359,7 +350,6 @@ def batch_normalization_9(
 
 
 @op("BatchNormalization", since=7, until=8)
-@declines_errors
 def batch_normalization_7(
     x: ArraySpec,
     scale: ArraySpec,
@@ -377,7 +367,6 @@ def batch_normalization_7(
 
 
 @op("BatchNormalization", since=6, until=6)
-@declines_errors
 def batch_normalization_6(
     x: ArraySpec,
     scale: ArraySpec,
@@ -395,7 +384,6 @@ def batch_normalization_6(
 
 
 @op("BatchNormalization", since=1, until=5)
-@declines_errors
 def batch_normalization_1(
     x: ArraySpec,
     scale: ArraySpec,
@@ -433,7 +421,6 @@ def _by_statistics(
 
 
 @op("LpNormalization", since=1)
-@declines_errors
 def lp_normalization(x: ArraySpec, *, axis: int = -1, p: int = 2) -> Bound | Declined:
     """x divided by its norm along the last axis, 0 where the norm is 0 (ONNX LpNormalization-22)."""
     axis = normalize_axis(axis, len(x.shape))
@@ -445,7 +432,6 @@ def lp_normalization(x: ArraySpec, *, axis: int = -1, p: int = 2) -> Bound | Dec
 
 
 @op("MeanVarianceNormalization", since=9)
-@declines_errors
 def mean_variance_normalization(x: ArraySpec, *, axes: tuple[int, ...] = (0, 2, 3)) -> Bound | Declined:
     """``(x - mean) / (deviation + 1e-9)`` along axes that lie side by side (ONNX MeanVarianceNormalization-13)."""
     shape = collapsed(x.shape, normalize_axes(axes, len(x.shape)))
@@ -457,7 +443,6 @@ def mean_variance_normalization(x: ArraySpec, *, axes: tuple[int, ...] = (0, 2, 
 
 
 @op("LRN", since=1)
-@declines_errors
 def lrn(x: ArraySpec, *, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0, size: int) -> Bound | Declined:
     """``x / (bias + alpha / size * s)**beta``, s the sum of squares in ``size`` channels around (ONNX LRN-13)."""
     if x.dtype != FLOAT32 or not x.size or len(x.shape) < 2 or size < 1:

@@ -17,7 +17,6 @@ from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.geometry import Ints, Windows, covered, windows
 from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.reduction import REDUCE_MAX, REDUCE_MEAN, bind_reduction
-from onnxlite.kernels.numba.refusal import declines_errors
 from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, Input, Output, Pool, Scratch
 from onnxlite.kernels.numba.table import op
 from onnxlite.kernels.numba.threads import parallel_for
@@ -216,7 +215,6 @@ def _is_global(where: Windows) -> bool:
 
 
 @op("MaxPool", since=10)
-@declines_errors
 def max_pool(
     x: ArraySpec,
     *,
@@ -243,7 +241,6 @@ def max_pool(
 
 
 @op("MaxPool", since=8, until=8)
-@declines_errors
 def max_pool_8(
     x: ArraySpec,
     *,
@@ -259,7 +256,6 @@ def max_pool_8(
 
 
 @op("MaxPool", since=1, until=1)
-@declines_errors
 def max_pool_1(
     x: ArraySpec,
     *,
@@ -273,7 +269,6 @@ def max_pool_1(
 
 
 @op("AveragePool", since=19)
-@declines_errors
 def average_pool(
     x: ArraySpec,
     *,
@@ -299,7 +294,6 @@ def average_pool(
 
 
 @op("AveragePool", since=10, until=11)
-@declines_errors
 def average_pool_10(
     x: ArraySpec,
     *,
@@ -317,7 +311,6 @@ def average_pool_10(
 
 
 @op("AveragePool", since=7, until=7)
-@declines_errors
 def average_pool_7(
     x: ArraySpec,
     *,
@@ -332,7 +325,6 @@ def average_pool_7(
 
 
 @op("AveragePool", since=1, until=1)
-@declines_errors
 def average_pool_1(
     x: ArraySpec,
     *,
@@ -346,14 +338,12 @@ def average_pool_1(
 
 
 @op("GlobalAveragePool")
-@declines_errors
 def global_average_pool(x: ArraySpec) -> Bound | Declined:
     """The mean over the spatial axes (ONNX GlobalAveragePool-22)."""
     return bind_reduction(REDUCE_MEAN, x, tuple(range(2, len(x.shape))), keepdims=True)
 
 
 @op("GlobalMaxPool")
-@declines_errors
 def global_max_pool(x: ArraySpec) -> Bound | Declined:
     """The maximum over the spatial axes (ONNX GlobalMaxPool-22)."""
     return bind_reduction(REDUCE_MAX, x, tuple(range(2, len(x.shape))), keepdims=True)

@@ -17,7 +17,6 @@ import numpy as np
 from onnxlite.kernels.axes import normalize_axes
 from onnxlite.kernels.numba.accumulate import maximum, minimum, plus, times
 from onnxlite.kernels.numba.jit import jit
-from onnxlite.kernels.numba.refusal import declines_errors
 from onnxlite.kernels.numba.row_reduction import (
     maximum_of,
     minimum_of,
@@ -172,11 +171,9 @@ def _register(
     """Register the builders of a reduction: axes as an attribute first, as an optional input later."""
     reduction = Reduction(*_compiled(name, reduce, term, combine, finish), identity, dtypes)
 
-    @declines_errors
     def axes_attribute(data: ArraySpec, *, axes: tuple[int, ...] | None = None, keepdims: int = 1) -> Bound | Declined:
         return bind_reduction(reduction, data, normalize_axes(axes or None, len(data.shape)), bool(keepdims))
 
-    @declines_errors
     def axes_input(
         data: ArraySpec, axes: ArraySpec | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
     ) -> Bound | Declined:

@@ -11,7 +11,6 @@ from onnxlite.kernels.axes import normalize_axis
 from onnxlite.kernels.numba.accumulate import maximum, plus
 from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.lanes import load, store
-from onnxlite.kernels.numba.refusal import declines_errors
 from onnxlite.kernels.numba.row_reduction import largest_of
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Declined, Input, Output, Pool, Scratch
 from onnxlite.kernels.numba.table import op
@@ -166,21 +165,18 @@ def log_softmax_columns(pool, x, y, blocks, length, inner, scratch, piece):  # t
 
 
 @op("Softmax", since=13)
-@declines_errors
 def softmax(x: ArraySpec, *, axis: int = -1) -> Bound | Declined:
     """``exp(x) / sum(exp(x))`` along one axis (ONNX Softmax-13)."""
     return _along_axis(softmax_rows, softmax_columns, x, axis)
 
 
 @op("LogSoftmax", since=13)
-@declines_errors
 def log_softmax(x: ArraySpec, *, axis: int = -1) -> Bound | Declined:
     """``log(exp(x) / sum(exp(x)))`` along one axis (ONNX LogSoftmax-13)."""
     return _along_axis(log_softmax_rows, log_softmax_columns, x, axis)
 
 
 @op("Softmax", since=1, until=12)
-@declines_errors
 def softmax_1(x: ArraySpec, *, axis: int = 1) -> Bound | Declined:
     """Softmax over the axes from ``axis`` on together (ONNX Softmax-11)."""
     axis = normalize_axis(axis, len(x.shape))
@@ -188,7 +184,6 @@ def softmax_1(x: ArraySpec, *, axis: int = 1) -> Bound | Declined:
 
 
 @op("LogSoftmax", since=1, until=12)
-@declines_errors
 def log_softmax_1(x: ArraySpec, *, axis: int = 1) -> Bound | Declined:
     """LogSoftmax over the axes from ``axis`` on together (ONNX LogSoftmax-11)."""
     axis = normalize_axis(axis, len(x.shape))
