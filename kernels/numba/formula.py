@@ -13,6 +13,7 @@ numbers only have one kernel.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,12 +23,13 @@ import numpy as np
 from onnxlite.kernels.expression import (
     CONSTANT,
     Expression,
+    Instruction,
     attributes_of,
     operand_value,
     operands_of,
     operator_of,
 )
-from onnxlite.kernels.numba.term import Code, Parameter, Term, Unserved
+from onnxlite.kernels.numba.term import BOOL, ELEMENT, TYPES, Code, Parameter, Term, Unserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +104,40 @@ def write(expression: Expression, inputs: Sequence[Term], code: Code) -> Term:
         given = {name: Parameter(value) if isinstance(value, float) else value for name, value in attributes.items()}
         results.append(found.function(*operands, **given))
     return results[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What one instruction becomes.
+
+    Args:
+        dtype: The type of its value.
+        cost: What it costs, in simple instructions.
+        in_vectors: Whether it works on all lanes of a register.
+    """
+
+    dtype: np.dtype[Any]
+    cost: int
+    in_vectors: bool
+
+
+def tried(step: Instruction, dtypes: Sequence[np.dtype[Any] | None]) -> Trial:
+    """What an instruction becomes whose operands ``x0``, ``x1`` and so on have some types.
+
+    Raises:
+        Unserved: It has no formula, or cannot be compiled for these types.
+    """
+    if any(dtype is not None and dtype not in TYPES for dtype in dtypes):
+        raise Unserved("a type of these is not compiled")
+    if find_formula(*operator_of(step)) is None:
+        raise Unserved(f"{step[0]} has no formula")
+    code = Code()
+    inputs = [Term(code, f"a{number}", dtype or BOOL, ELEMENT) for number, dtype in enumerate(dtypes)]
+    result = write((step,), inputs, code)
+    lines = code.needed(result)
+    in_vectors = not any(_ONE_BY_ONE.search(line.text) for line in lines)
+    return Trial(result.dtype, sum(line.cost for line in lines), in_vectors)
+
+
+#: Functions of one number at a time: divisions of integers, and what the C library computes.
+_ONE_BY_ONE = re.compile(r"(divide|remainder|modulo|fmod|integer_power|uint64_of_float|_float64)\(")
