@@ -11,6 +11,11 @@ import numpy as np
 NOTABLE = 1e-3
 
 
+def agrees(error: float, spread: float | None) -> bool:
+    """Whether an error is small, or no more than twice what rounding does to the rival's own results."""
+    return error <= max(NOTABLE, 2 * (spread or 0.0))
+
+
 def error(results: Sequence[Any], expected: Sequence[Any]) -> float:
     """The largest difference of an element, in units of the largest element that is expected in its output.
 

@@ -18,7 +18,7 @@ from benchmarks.catalogue import Model
 from benchmarks.environment import described, environment
 from benchmarks.process import ROOT, measured
 from benchmarks.record import Record, Row
-from benchmarks.tables import failures, milliseconds, threads_text
+from benchmarks.tables import disagreements, failures, milliseconds, threads_text
 
 #: What is timed runs in compiled code from the start.
 _COMPILED = {"ONNXLITE_COMPILE": "wait"}
@@ -144,16 +144,16 @@ class Harness:
         return row
 
     def finish(self, name: str, tables: Callable[[Record], Mapping[str, Sequence[str]]]) -> int:
-        """List what failed, write the record if that is asked for, and return the exit status."""
-        failed = failures(self.record)
-        for sentence in failed:
-            self._say(f"failed: {sentence}", "red")
+        """List what failed or differs, write the record if that is asked for, and return the exit status."""
+        wrong = [f"failed: {sentence}" for sentence in failures(self.record)] + disagreements(self.record["speed"])
+        for sentence in wrong:
+            self._say(sentence, "red")
         if self.options.write is not None:
             root = self.options.write
             record = records.merged(records.read(root, name), self.record)
             self._say(f"wrote {records.write(root, name, record)}")
             self._say(f"wrote {records.write_tables(root, tables(record))}")
-        return int(bool(failed))
+        return int(bool(wrong))
 
     def _say(self, text: str, style: str = "") -> None:
         self.console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)

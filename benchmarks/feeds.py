@@ -59,6 +59,17 @@ def random_feeds(session: Any, recipes: Mapping[str, Recipe], seed: int) -> dict
     return feeds
 
 
+def nudged(feeds: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """The feeds with every float changed by about one millionth of itself, some units in its last place."""
+    generator = np.random.default_rng(seed)
+    return {
+        name: value * (1 + 1e-6 * generator.standard_normal(value.shape)).astype(value.dtype)
+        if value.dtype.kind == "f"
+        else value
+        for name, value in feeds.items()
+    }
+
+
 def random_array(dtype: type[np.generic], recipe: Recipe, generator: np.random.Generator) -> Any:
     """An array of the recipe's shape."""
     shape = tuple(recipe["shape"])

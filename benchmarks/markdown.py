@@ -11,6 +11,7 @@ from benchmarks.environment import described
 from benchmarks.record import Record, Row
 from benchmarks.tables import (
     START_HEADINGS,
+    disagreements,
     error_text,
     failures,
     grouped,
@@ -41,7 +42,7 @@ def speed_lines(record: Record, groups: Mapping[str, str]) -> list[str]:
         by_count = dict(means(members))
         cells = [cell for n in counts for cell in ("", "", f"**{by_count[n]:.2f}**" if n in by_count else "")]
         lines += [_markdown_row(["geometric mean", *cells, "", ""]), ""]
-    return lines + [f"- {sentence}" for sentence in failures({"speed": rows})]
+    return lines + [f"- {sentence}" for sentence in [*failures({"speed": rows}), *disagreements(rows)]]
 
 
 def _model_cells(model: str, rows: Sequence[Row], counts: Sequence[int]) -> list[str]:

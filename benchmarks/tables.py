@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.table import Table
 
-from benchmarks.agreement import NOTABLE
 from benchmarks.record import Record, Row
 
 
@@ -21,8 +20,8 @@ def grouped(rows: Iterable[Row], groups: Mapping[str, str]) -> Iterator[tuple[st
 
 
 def geometric_mean(rows: Iterable[Row]) -> float | None:
-    """The geometric mean of the ratios, or None if there is none."""
-    ratios = [row["ratio"] for row in rows if "ratio" in row]
+    """The geometric mean of the ratios where the results agree, or None if there is none."""
+    ratios = [row["ratio"] for row in rows if row.get("agrees")]
     return statistics.geometric_mean(ratios) if ratios else None
 
 
@@ -67,7 +66,7 @@ def _speed_cells(row: Row) -> tuple[str, ...]:
         milliseconds(row["ours"]["median"]),
         milliseconds(row["theirs"]["median"]),
         _coloured(row["ratio"]),
-        f"[red]{error_text(row)}" if _is_notable(row) else error_text(row),
+        f"[red]{error_text(row)}" if not row["agrees"] else error_text(row),
         f"{row['compiled']}/{row['steps']}",
     )
 
@@ -87,13 +86,8 @@ def milliseconds(seconds: float) -> str:
 
 
 def error_text(row: Row) -> str:
-    """The error and, where it is notable, onnxruntime's own in parentheses."""
-    return f"{row['error']:.0e}" + (f" ({row['spread']:.0e})" if row["spread"] else "")
-
-
-def _is_notable(row: Row) -> bool:
-    """Whether the results are further apart than onnxruntime's are from its own without optimizations."""
-    return bool(row["error"] > max(NOTABLE, 2 * (row["spread"] or 0.0)))
+    """The error and, where it is notable, that of onnxruntime to itself in parentheses."""
+    return f"{row['error']:.0e}" + ("" if row["spread"] is None else f" ({row['spread']:.0e})")
 
 
 def start_table(rows: Sequence[Row]) -> Table:
@@ -142,6 +136,15 @@ def _by_time(classes: Mapping[str, Mapping[str, float]]) -> list[tuple[str, Mapp
 def quotient(times: Mapping[str, float]) -> str:
     """The ratio of one class, if both engines have steps in it."""
     return f"{times['theirs'] / times['ours']:.2f}" if times["ours"] and times["theirs"] else ""
+
+
+def disagreements(rows: Iterable[Row]) -> list[str]:
+    """A sentence for each measurement whose results are not onnxruntime's."""
+    return [
+        f"{row['model']} with {threads_text(row['threads'])}: the results differ by {error_text(row)}; not in the means"
+        for row in rows
+        if not row.get("agrees", True)
+    ]
 
 
 def failures(record: Record) -> list[str]:

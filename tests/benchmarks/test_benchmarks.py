@@ -63,6 +63,7 @@ def test_a_model_is_measured_and_one_that_is_broken_does_not_stop_it(folder: Pat
     assert tiny["ratio"] == pytest.approx(tiny["theirs"]["median"] / tiny["ours"]["median"])
     assert tiny["error"] < 1e-5
     assert tiny["spread"] is None
+    assert tiny["agrees"] is True
     assert 0 <= tiny["compiled"] <= tiny["steps"]
     assert tiny["steps"] > 0
     (start,) = (row for row in record["start"] if "failure" not in row)
@@ -112,3 +113,55 @@ def test_an_unknown_name_is_told_with_those_that_there_are(folder: Path) -> None
     assert done.returncode == 1
     assert "no_such" in done.stderr
     assert "tiny" in done.stderr
+
+
+def evaluated(code: str) -> Any:
+    """What an expression gives where the benchmarks can be imported: in a process at the repository's root."""
+    program = f"import json, numpy as np\nfrom benchmarks import agreement, markdown, tables\nprint(json.dumps({code}))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_results_agree_within_what_rounding_does_to_the_rival() -> None:
+    assert evaluated("[agreement.agrees(*x) for x in ((9e-4, None), (2e-3, 0.0), (2e-2, 1.5e-2), (0.4, 5e-6))]") == [
+        True,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_the_error_is_in_units_of_the_largest_element() -> None:
+    assert evaluated("agreement.error([np.array([1.0, 8.0])], [np.array([3.0, 8.0])])") == 0.25
+    assert evaluated("agreement.error([[{'a': 1.0}]], [[{'a': 2.0}]])") == 0.5
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("np.zeros(2, np.float32)", "np.zeros(2)"),
+        ("np.zeros((1, 2))", "np.zeros(2)"),
+        ("np.array([np.nan, 1])", "np.array([0.0, 1])"),
+        ("np.array([np.inf])", "np.array([-np.inf])"),
+        ("np.array(['a'], object)", "np.array(['b'], object)"),
+    ],
+)
+def test_results_of_another_kind_are_no_small_error(ours: str, theirs: str) -> None:
+    code = f"from benchmarks.agreement import error\nimport numpy as np\nerror([{ours}], [{theirs}])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert "ValueError: output 0" in done.stderr
+
+
+def test_a_model_with_wrong_results_is_named_and_in_no_mean() -> None:
+    timing = {"median": 1.0, "lowest": 1.0, "calls": 3}
+    common = {"group": "light", "threads": 1, "ours": timing, "theirs": timing, "compiled": 1, "steps": 1}
+    right = common | {"model": "right", "ratio": 0.5, "error": 1e-6, "spread": None, "agrees": True}
+    wrong = common | {"model": "wrong", "ratio": 100.0, "error": 5.0, "spread": 0.0, "agrees": False}
+    assert evaluated(f"tables.geometric_mean([{right}, {wrong}])") == pytest.approx(0.5)
+    environment = "dict(processor='', architecture='', features=[], processors=1, system='', python='', versions={})"
+    lines = evaluated(
+        f"markdown.speed_lines(dict(environment={environment}, speed=[{right}, {wrong}]), dict(light='l'))"
+    )
+    assert "- wrong with 1 thread: the results differ by 5e+00 (0e+00); not in the means" in lines
+    assert sum("differ" in line for line in lines) == 1
