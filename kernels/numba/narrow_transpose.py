@@ -30,8 +30,8 @@ _INDEX = ir.IntType(32)
 def riffle_of(size: int, count: int, joins: bool) -> Any:
     """``f(target, source, step, places)`` deals elements out in turn to ``count`` rows, or joins the rows again.
 
-    The rows lie ``step`` bytes apart, the other side has no gaps.  Returns how many of the places were done: whole
-    vectors of them.
+    The rows lie ``step`` bytes apart, the other side has no gaps.  Returns how many of the places were done: none if
+    they do not fill a vector.
     """
     lanes = LANES * 4 // size
     vector = ir.VectorType(ir.IntType(8 * size), lanes)
@@ -40,11 +40,9 @@ def riffle_of(size: int, count: int, joins: bool) -> Any:
     def riffle(typing_context: Any, target: Any, source: Any, step: Any, places: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             target, source, step, places = arguments
-            whole = builder.sub(places, builder.srem(places, ir.Constant(_INT, lanes)))
-            with cgutils.for_range_slice(builder, ir.Constant(_INT, 0), whole, ir.Constant(_INT, lanes), inc=True) as (
-                place,
-                _,
-            ):
+            zero, width = ir.Constant(_INT, 0), ir.Constant(_INT, lanes)
+
+            def move(place: Any) -> None:
                 offset = builder.mul(place, ir.Constant(_INT, size))
 
                 def row(start: Any, number: int) -> Any:
@@ -60,7 +58,15 @@ def riffle_of(size: int, count: int, joins: bool) -> Any:
                 vectors = [builder.load(read(source, number), align=1) for number in range(count)]
                 for number, mixed in enumerate(_mixed(builder, vectors, lanes, count, joins)):
                     builder.store(mixed, write(target, number), align=1)
-            return whole
+
+            whole = builder.sub(places, builder.srem(places, width))
+            with cgutils.for_range_slice(builder, zero, whole, width, inc=True) as (place, _):
+                move(place)
+            last = builder.sub(places, width)
+            with builder.if_then(builder.icmp_signed(">=", last, zero)):
+                # Moved back to end with the last place, it does some places twice.
+                move(last)
+            return builder.select(builder.icmp_signed(">=", last, zero), places, zero)
 
         return types.intp(*(types.intp,) * 4), generate
 

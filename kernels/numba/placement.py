@@ -27,6 +27,9 @@ _PIECE = 1 << 16
 #: A row is made of this many runs at most, where it could end with a shorter axis as well.
 _MANY_RUNS = 32
 
+#: From this length on, in bytes, a row that is like the one before is copied from there.
+_LONG = 512
+
 #: The rows whose starts are kept in a table at most.
 _MANY_ROWS = 1 << 20
 
@@ -93,7 +96,7 @@ def repeater(size: int, count: int) -> Any:
         row_length = length * count * size
         for row in range(start, stop):
             to, of = target + row * row_length, source + starts[row]
-            if row > start and starts[row] == starts[row - 1]:
+            if row_length >= _LONG and row > start and starts[row] == starts[row - 1]:
                 copy_bytes(to, to - row_length, row_length)
                 continue
             done = join(to, of, 0, length)

@@ -35,56 +35,76 @@ _MANY = 1 << 23
 _ResizeAxis = Callable[..., Array]
 
 
-@jit(inline=True)
-def _interpolate_row(x, first, places, weights, line, width, inner):  # type: ignore[no-untyped-def]
-    """``line[j] = w0 * x[first + p0] + w1 * x[first + p1]``, with places and weights for each column."""
-    if inner == 1:
-        for j in range(width):
-            a, b = load(x, first + places[j, 0]), load(x, first + places[j, 1])
-            line[j] = a * weights[j, 0] + b * weights[j, 1]
-    else:
-        for j in range(width):
-            a, b = part(x, first + places[j, 0] * inner, inner), part(x, first + places[j, 1] * inner, inner)
-            target = part(line, j * inner, inner)
-            w0, w1 = weights[j, 0], weights[j, 1]
-            for c in range(inner):
-                target[c] = a[c] * w0 + b[c] * w1
+@jit
+def _interpolate_row(x, first, places, weights, line):  # type: ignore[no-untyped-def]
+    """``line[j] = w0[j] * x[first + p0[j]] + w1[j] * x[first + p1[j]]``."""
+    before, after, w0, w1 = places[0], places[1], weights[0], weights[1]
+    for j in range(line.size):
+        a, b = load(x, first + load(before, j)), load(x, first + load(after, j))
+        line[j] = a * load(w0, j) + b * load(w1, j)
 
 
 @jit
-def _interpolate(  # type: ignore[no-untyped-def]
-    start, stop, thread, x, y, height, width, inner, row_places, row_weights, places, weights, lines
+def _interpolate_rows(  # type: ignore[no-untyped-def]
+    start, stop, thread, x, y, height, width, row_places, row_weights, places, weights, lines
 ):
-    rows, columns = row_places.shape[0], places.shape[0]
-    length = columns * inner
+    rows, columns = row_places.shape[1], places.shape[1]
     held_0, held_1 = -1, -1
     upper, lower = lines[thread, 0], lines[thread, 1]
     for row in range(start, stop):
         plane, place = row // rows, row % rows
         # The rows of x, counted over all planes; two neighbouring rows of y often read the same ones.
-        first, second = plane * height + row_places[place, 0], plane * height + row_places[place, 1]
+        first, second = plane * height + row_places[0, place], plane * height + row_places[1, place]
         if held_1 == first:
             upper, lower = lower, upper
             held_0, held_1 = held_1, held_0
         if held_0 != first:
-            _interpolate_row(x, first * width * inner, places, weights, upper, columns, inner)
+            _interpolate_row(x, first * width, places, weights, upper)
             held_0 = first
         if held_1 != second:
-            _interpolate_row(x, second * width * inner, places, weights, lower, columns, inner)
+            _interpolate_row(x, second * width, places, weights, lower)
             held_1 = second
-        w0, w1 = row_weights[place, 0], row_weights[place, 1]
-        target = part(y, row * length, length)
-        for j in range(length):
+        w0, w1 = row_weights[0, place], row_weights[1, place]
+        target = part(y, row * columns, columns)
+        for j in range(columns):
             target[j] = upper[j] * w0 + lower[j] * w1
 
 
 @jit
-def interpolate(  # type: ignore[no-untyped-def]
-    pool, x, y, height, width, inner, row_places, row_weights, places, weights, lines, rows, piece
+def interpolate_rows(  # type: ignore[no-untyped-def]
+    pool, x, y, height, width, row_places, row_weights, places, weights, lines, rows, piece
 ) -> None:
-    """Interpolate planes of height x width x inner elements along the first two axes."""
-    arguments = (x, y, height, width, inner, row_places, row_weights, places, weights, lines)
-    parallel_for(pool, _interpolate, arguments, rows, piece)
+    """Interpolate planes of height x width elements along both axes."""
+    arguments = (x, y, height, width, row_places, row_weights, places, weights, lines)
+    parallel_for(pool, _interpolate_rows, arguments, rows, piece)
+
+
+@jit
+def _interpolate_pixels(  # type: ignore[no-untyped-def]
+    start, stop, thread, x, y, height, width, channels, row_places, row_weights, places, weights
+):
+    rows, columns = row_places.shape[1], places.shape[1]
+    for row in range(start, stop):
+        plane, place = row // rows, row % rows
+        upper, lower = (plane * height + row_places[0, place]) * width, (plane * height + row_places[1, place]) * width
+        above, below = row_weights[0, place], row_weights[1, place]
+        for j in range(columns):
+            left, right = places[0, j], places[1, j]
+            a, b = part(x, (upper + left) * channels, channels), part(x, (upper + right) * channels, channels)
+            c, d = part(x, (lower + left) * channels, channels), part(x, (lower + right) * channels, channels)
+            w0, w1 = weights[0, j], weights[1, j]
+            target = part(y, (row * columns + j) * channels, channels)
+            for i in range(channels):
+                target[i] = (a[i] * w0 + b[i] * w1) * above + (c[i] * w0 + d[i] * w1) * below
+
+
+@jit
+def interpolate_pixels(  # type: ignore[no-untyped-def]
+    pool, x, y, height, width, channels, row_places, row_weights, places, weights, rows, piece
+) -> None:
+    """Interpolate planes of height x width pixels of some channels, which lie side by side."""
+    arguments = (x, y, height, width, channels, row_places, row_weights, places, weights)
+    parallel_for(pool, _interpolate_pixels, arguments, rows, piece)
 
 
 @op("Resize", since=18)
@@ -225,20 +245,20 @@ def _bind(x: ArraySpec, mode: str, same: Sequence[bool], resize_axis: _ResizeAxi
         if taps is None:
             return Declined("interpolation between many elements, or along a long axis, is not compiled")
         maps.append(taps)
-    single = np.zeros((1, 2), np.int64), np.array([[1, 0]], np.float32)
+    single = np.zeros((2, 1), np.int64), np.array([[1], [0]], np.float32)
     (row_places, row_weights), (columns, weights) = [single] * (2 - len(maps)) + maps
     height = x.shape[first] if len(changed) == 2 else 1
-    inner = math.prod(x.shape[last + 1 :])
+    channels = math.prod(x.shape[last + 1 :])
     shape = list(x.shape)
-    shape[first], shape[last] = len(row_places), len(columns)
-    line = len(columns) * inner
-    rows = math.prod(x.shape[:first]) * len(row_places)
-    arguments = (
-        *(Pool(), Input(0, flat=True), Output(flat=True), height, x.shape[last], inner),
-        *(row_places, row_weights, columns, weights, Scratch((2, line), per_thread=True), rows),
-        max(1, _PIECE // line),
-    )
-    return Bound(interpolate, arguments, (ArraySpec(tuple(shape), FLOAT32),))
+    shape[first], shape[last] = row_places.shape[1], columns.shape[1]
+    line = columns.shape[1] * channels
+    rows = math.prod(x.shape[:first]) * row_places.shape[1]
+    arrays, tables = (Pool(), Input(0, flat=True), Output(flat=True)), (row_places, row_weights, columns, weights)
+    piece, result = max(1, _PIECE // line), (ArraySpec(tuple(shape), FLOAT32),)
+    if channels > 1:
+        return Bound(interpolate_pixels, (*arrays, height, x.shape[last], channels, *tables, rows, piece), result)
+    lines = Scratch((2, line), per_thread=True)
+    return Bound(interpolate_rows, (*arrays, height, x.shape[last], *tables, lines, rows, piece), result)
 
 
 def _taps(length: int, resize_axis: Callable[[Array], Array]) -> tuple[Array, Array] | None:
@@ -252,7 +272,7 @@ def _taps(length: int, resize_axis: Callable[[Array], Array]) -> tuple[Array, Ar
     first = used.argmax(axis=1)
     last = length - 1 - used[:, ::-1].argmax(axis=1)
     last = np.where(used.any(axis=1), last, first)
-    places = np.stack([first, last], axis=1)
-    weights = np.take_along_axis(matrix, places, axis=1)
-    weights[first == last, 1] = 0
+    places = np.stack([first, last])
+    weights = np.take_along_axis(matrix.T, places, axis=0)
+    weights[1, first == last] = 0
     return places, weights.astype(np.float32)
