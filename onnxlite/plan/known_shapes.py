@@ -1,0 +1,128 @@
+"""The shapes of a graph's values as far as they are known before any input is.
+
+Two values with equal shapes here have equal shapes on every run.  A length that is not known has a name that no other
+has, and so has a shape of unknown rank.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+from onnxlite.kernels.arrays import Array
+from onnxlite.kernels.dtypes import element_type
+from onnxlite.model.ir import Graph, Node
+from onnxlite.model.specification import inferred_types
+from onnxlite.model.types import TensorType, ValueType
+
+#: Lengths, each a number or a name; or a name for all of it.
+Shape: TypeAlias = tuple[int | str, ...] | str
+
+#: Operators whose output has the shape of their first input.
+_LIKE_FIRST = frozenset(
+    {"Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitwiseNot", "Cast", "CastLike", "Ceil", "Celu", "Clip"}
+    | {"Cos", "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Identity", "IsInf", "IsNaN"}
+    | {"LeakyRelu", "Log", "Mish", "Neg", "Not", "PRelu", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid"}
+    | {"Sign", "Sin", "Sinh", "Softmax", "Softplus", "Softsign", "Sqrt", "SwiGLU", "Swish", "Tan", "Tanh"}
+    | {"ThresholdedRelu", "LayerNormalization", "RMSNormalization", "BatchNormalization"}
+)
+#: Operators whose inputs are broadcast together.
+_BROADCASTING = frozenset(
+    {"Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Equal", "Greater", "GreaterOrEqual"}
+    | {"Less", "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or", "Pow", "Sub", "Sum", "Where", "Xor"}
+)
+#: What an operator's shape is inferred from may be its inputs' values: of constants up to this many elements.
+_SMALL = 64
+
+
+def known_shapes(graph: Graph, types: Mapping[str, ValueType], constants: Mapping[str, Array]) -> dict[str, Shape]:
+    """The shapes of all values of a graph.
+
+    Args:
+        graph: The graph, its nodes in order.
+        types: The types of its values, as far as they are known; their shapes are optional.
+        constants: The initializers of the graph and of those around it.
+    """
+    names = map("?{}".format, itertools.count())
+    shapes: dict[str, Shape] = {name: tuple(array.shape) for name, array in constants.items()}
+    for value in graph.inputs:
+        if value.name not in shapes:
+            shapes[value.name] = _declared(types.get(value.name), names)
+    for node in graph.nodes:
+        for name, shape in zip(node.outputs, _output_shapes(node, shapes, types, constants, names), strict=True):
+            declared = _declared(types.get(name), names)
+            shapes[name] = shape if isinstance(declared, str) or not isinstance(shape, str) else declared
+    return shapes
+
+
+def are_equal(a: Shape, b: Shape) -> bool | None:
+    """Whether two shapes are equal; None if that is not known."""
+    if a == b:
+        return True
+    if isinstance(a, str) or isinstance(b, str):
+        return None
+    lengths = list(zip(a, b, strict=False))
+    differ = len(a) != len(b) or any(isinstance(m, int) and isinstance(n, int) and m != n for m, n in lengths)
+    return False if differ else None
+
+
+def _declared(kind: ValueType | None, names: Iterator[str]) -> Shape:
+    if not isinstance(kind, TensorType) or kind.shape is None:
+        return next(names)
+    return tuple(next(names) if length is None else length for length in kind.shape)
+
+
+def _output_shapes(
+    node: Node,
+    shapes: dict[str, Shape],
+    types: Mapping[str, ValueType],
+    constants: Mapping[str, Array],
+    names: Iterator[str],
+) -> list[Shape]:
+    given = [shapes.setdefault(name, next(names)) for name in node.inputs if name]
+    rest: list[Shape] = [next(names) for _ in node.outputs[1:]]
+    if not node.domain and node.op_type in _LIKE_FIRST and given:
+        return [given[0], *rest]
+    if not node.domain and node.op_type in _BROADCASTING and (node.opset >= 8 or len(set(given)) == 1):
+        constant = [name in constants for name in node.inputs if name]
+        return [_broadcast(given, constant, names), *rest]
+    kinds = [_type(name, shapes, types) if name else None for name in node.inputs]
+    small = {name: constants[name] for name in node.inputs if name in constants and constants[name].size <= _SMALL}
+    return [_declared(kind, names) for kind in inferred_types(node, kinds, small)]
+
+
+def _type(name: str, shapes: Mapping[str, Shape], types: Mapping[str, ValueType]) -> ValueType | None:
+    """The type of a value with the shape that is known by now."""
+    kind, shape = types.get(name), shapes[name]
+    if not isinstance(kind, TensorType):
+        return kind
+    return TensorType(kind.element, None if isinstance(shape, str) else shape)
+
+
+def _broadcast(shapes: Sequence[Shape], constant: Sequence[bool], names: Iterator[str]) -> Shape:
+    """The shape of several values broadcast together.
+
+    Constants beside a value of unknown rank are taken not to make it larger: biases, factors and masks do not.
+    """
+    unknown = {shape for shape in shapes if isinstance(shape, str)}
+    if unknown:
+        others = [s for s, c in zip(shapes, constant, strict=True) if not isinstance(s, str) and not c and s]
+        return unknown.pop() if len(unknown) == 1 and not others else next(names)
+    known = [shape for shape in shapes if not isinstance(shape, str)]
+    rank = max(map(len, known))
+    padded = [(1,) * (rank - len(shape)) + shape for shape in known]
+    return tuple(_length(set(lengths) - {1}, names) for lengths in zip(*padded, strict=True))
+
+
+def _length(lengths: set[int | str], names: Iterator[str]) -> int | str:
+    """The length that several lengths other than 1 are broadcast to: they are equal, or some are 1 after all."""
+    numbers = [length for length in lengths if isinstance(length, int)]
+    if len(lengths) <= 1 or numbers:
+        return next(iter(numbers or lengths), 1)
+    return next(names)
+
+
+def tensor_type(array: Array) -> TensorType:
+    """The type of a constant."""
+    return TensorType(element_type(array.dtype), tuple(array.shape))
