@@ -52,26 +52,21 @@ def _copy_parts(pool, whole, parts, lengths, rows, joins):  # type: ignore[no-un
         before += length
 
 
-@jit
-def _of_2(pool, whole, parts, lengths, rows, joins, a, b):  # type: ignore[no-untyped-def]
-    parts[0], parts[1] = address(a, 0), address(b, 0)
-    _copy_parts(pool, address(whole, 0), parts, lengths, rows, joins)
+def _taking(count: int) -> Any:
+    """The compiled function that takes a number of parts, each a parameter of its own, and notes their addresses."""
+    names = [f"part_{number}" for number in range(count)]
+    lines = [
+        f"def copy_{count}_parts(pool, whole, parts, lengths, rows, joins, {', '.join(names)}):",
+        *(f"    parts[{number}] = address({name}, 0)" for number, name in enumerate(names)),
+        "    copy_parts(pool, address(whole, 0), parts, lengths, rows, joins)",
+    ]
+    namespace = {"__name__": __name__, "address": address, "copy_parts": _copy_parts}
+    exec("\n".join(lines), namespace)
+    return jit(namespace[f"copy_{count}_parts"])
 
 
-@jit
-def _of_4(pool, whole, parts, lengths, rows, joins, a, b, c, d):  # type: ignore[no-untyped-def]
-    parts[0], parts[1], parts[2], parts[3] = address(a, 0), address(b, 0), address(c, 0), address(d, 0)
-    _copy_parts(pool, address(whole, 0), parts, lengths, rows, joins)
-
-
-@jit
-def _of_8(pool, whole, parts, lengths, rows, joins, a, b, c, d, e, f, g, h):  # type: ignore[no-untyped-def]
-    parts[0], parts[1], parts[2], parts[3] = address(a, 0), address(b, 0), address(c, 0), address(d, 0)
-    parts[4], parts[5], parts[6], parts[7] = address(e, 0), address(f, 0), address(g, 0), address(h, 0)
-    _copy_parts(pool, address(whole, 0), parts, lengths, rows, joins)
-
-
-_FUNCTIONS = {2: _of_2, 4: _of_4, 8: _of_8}
+#: The compiled functions by the number of parts that they take.
+_FUNCTIONS = {count: _taking(count) for count in (2, 4, 8, 16, 32)}
 
 
 def _bind(

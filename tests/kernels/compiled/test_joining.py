@@ -43,6 +43,15 @@ def test_concat_takes_constants_and_long_tensors() -> None:
         np.testing.assert_array_equal(actual, np.concatenate([a, b, a], axis=1))
 
 
+def test_many_parts() -> None:
+    parts = [numbers((3, 2), np.float32, seed) for seed in range(32)]
+    for count in (9, 16, 17, 32):
+        (actual,) = bind_and_run("Concat", 13, *parts[:count], axis=1)
+        np.testing.assert_array_equal(actual, np.concatenate(parts[:count], axis=1))
+        pieces = bind_and_run("Split", 2, actual, axis=1, output_count=count)
+        assert_same(pieces, tuple(parts[:count]))
+
+
 def test_concat_1_has_axis_1_by_default() -> None:
     a = numbers((2, 3), np.float32)
     np.testing.assert_array_equal(bind_and_run("Concat", 1, a, a)[0], np.concatenate([a, a], axis=1))
@@ -76,7 +85,7 @@ def test_declines_what_it_does_not_serve() -> None:
     for parts, attributes in (
         ((x, x.astype(np.int64)), {"axis": 0}),
         ((x, x[:1]), {"axis": 1}),
-        ((x,) * 9, {"axis": 1}),
+        ((x,) * 33, {"axis": 1}),
         ((x.astype(object),) * 2, {"axis": 1}),
         ((x, x), {"axis": 2}),
     ):
