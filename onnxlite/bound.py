@@ -66,6 +66,12 @@ class BoundModel:
         self.output_names = tuple(value.name for value in self.graph.outputs)
         self.main_plan = self.plan(self.output_names, tuple(self.required))
 
+    @property
+    def main_graph(self) -> Graph:
+        """The graph of the main plan: rewritten for compiled kernels, where the session has any."""
+        fed = tuple(self.required)
+        return optimize(_with_inputs(self.graph, fed), self.output_names, self._level, self.providers)
+
     def run(
         self, output_names: Sequence[str] | None, feeds: Mapping[str, Any], options: RunOptions | None
     ) -> tuple[list[Any], list[Any]]:

@@ -265,9 +265,11 @@ class InferenceSession:
     def explain_placement(self) -> list[Placement]:
         """For every node, subgraphs included: which kernel and version serve it, and why other providers declined.
 
-        Printing an element gives one readable line.
+        The nodes are those that run: where the compiled provider joins several of the model's nodes into one of the
+        domain ``onnxlite``, that one is listed (ORT_DISABLE_ALL leaves the model as it is).  Printing the list, or an
+        element, gives readable lines.
         """
-        return explain(self._bound.graph, self._bound.providers)
+        return explain(self._bound.main_graph, self._bound.providers)
 
     @property
     def model(self) -> Model:

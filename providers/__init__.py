@@ -1,5 +1,6 @@
 """Which kernel serves which node on which device."""
 
+from onnxlite.kernels.op import Kernel, KernelTable, describe
 from onnxlite.providers.registry import (
     Declined,
     Operator,
@@ -14,10 +15,13 @@ from onnxlite.providers.registry import (
 
 __all__ = [
     "Declined",
+    "Kernel",
+    "KernelTable",
     "Operator",
     "Provider",
     "TableProvider",
     "create_provider",
+    "describe",
     "device_of",
     "get_all_providers",
     "get_available_providers",

@@ -1,8 +1,9 @@
 """The registry of execution providers, and what a provider is asked and answers.
 
 A provider of one's own is a class with a ``name`` and a ``choose``, registered by ``register_provider`` or announced by
-an installed package as an entry point of the group ``onnxlite.providers`` (entry point name: the provider's name;
-object: a callable that takes the provider options, a mapping from str to str, and returns the provider).
+an installed package as an entry point of the group ``onnxlite.providers`` (entry point name: the provider's name; object:
+a callable that takes the provider options, a mapping from str to str, and returns the provider).  A session uses it where
+it is asked for by name.
 """
 
 from __future__ import annotations
@@ -126,6 +127,11 @@ def get_available_providers() -> list[str]:
     return [name for name, registration in _registrations().items() if registration.unavailable() is None]
 
 
+def get_default_providers() -> list[str]:
+    """The providers of a session that names none: those of this package that can run here, in order of preference."""
+    return [name for name in get_available_providers() if name in _BUILT_IN]
+
+
 def why_unavailable(name: str) -> str | None:
     """Why a provider cannot be used here, or None if it can."""
     registration = _registrations().get(name)
@@ -151,6 +157,9 @@ def _registrations() -> dict[str, _Registration]:
     return _REGISTERED
 
 
+_BUILT_IN = ("CUDAExecutionProvider", "CPUExecutionProvider", "ReferenceExecutionProvider")
+
+
 @functools.lru_cache(maxsize=1)
 def _register_built_in() -> None:
     from onnxlite.providers import cpu, cuda, reference
@@ -163,7 +172,13 @@ def _register_built_in() -> None:
 
 def _loaded(entry: importlib.metadata.EntryPoint) -> ProviderFactory:
     def factory(options: Mapping[str, str]) -> Provider:
-        provider: Provider = entry.load()(options)
+        try:
+            provider: Provider = entry.load()(options)
+        except Exception as error:
+            raise EPFail(
+                f"the provider '{entry.name}' of the entry point {entry.value} cannot be made: "
+                f"{type(error).__name__}: {error}"
+            ) from error
         return provider
 
     return factory

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from onnxlite.providers.registry import get_available_providers, why_unavailable
+from onnxlite.providers.registry import get_available_providers, get_default_providers, why_unavailable
 
 #: What a session is asked for: names, or (name, options) pairs, in order of preference.
 ProviderRequest: TypeAlias = Sequence[str | tuple[str, Mapping[Any, Any]]]
@@ -36,7 +36,7 @@ def select_providers(
     """
     chosen: dict[str, dict[str, str]] = {}
     available = get_available_providers()
-    for name, options in _pairs(available if providers is None else providers, provider_options):
+    for name, options in _pairs(get_default_providers() if providers is None else providers, provider_options):
         if name not in available:
             warnings.warn(
                 f"Specified provider '{name}' is not in available provider names. "

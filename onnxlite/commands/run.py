@@ -71,6 +71,9 @@ def main(options: argparse.Namespace) -> int:
     session_options.random_seed = options.seed
     session = InferenceSession(options.model, session_options, providers=options.provider)
     feeds = input_feeds(session, options)
+    absent = [argument.name for argument in session.get_inputs() if argument.name not in feeds]
+    if absent:
+        raise InvalidArgument(f"Required inputs {absent} are missing: give --input NAME=FILE.npy for each, or --random")
     names = options.fetch or [output.name for output in session.get_outputs()]
     start = time.perf_counter()
     results = session.run(names, feeds)

@@ -32,14 +32,15 @@ def main(options: argparse.Namespace) -> int:
     for _ in range(2):
         session.run(None, feeds)
     table = Table("kernel", "seconds", "from", title="compiled kernels", title_justify="left")
-    for entry in LEDGER:
+    ledger = list(LEDGER)
+    for entry in ledger:
         source = "cache" if entry.from_cache else "compiler"
         table.add_row(entry.kernel.removeprefix("onnxlite.kernels.numba."), f"{entry.seconds:.3f}", source)
     console = Console()
     console.print(table)
-    compiled = [entry for entry in LEDGER if not entry.from_cache]
+    compiled = [entry for entry in ledger if not entry.from_cache]
     console.print(
-        f"{len(LEDGER)} kernels, {len(compiled)} of them compiled in {sum(e.seconds for e in compiled):.1f} s; "
+        f"{len(ledger)} kernels, {len(compiled)} of them compiled in {sum(e.seconds for e in compiled):.1f} s; "
         f"cache: {cache_folder() or 'none'}"
     )
     return 0

@@ -163,6 +163,7 @@ def _step(node: Node, scope: _Scope) -> Step:
         provider=placement.provider or "",
         bodies=tuple(bodies.items()),
         builder=_builder(node, placement.kernel),
+        chosen=placement.kernel,
     )
 
 

@@ -16,7 +16,9 @@ from onnxlite.plan.bind import needed_nodes
 from onnxlite.plan.fold_constants import fold_constants
 from onnxlite.plan.fold_normalization import fold_normalization
 from onnxlite.plan.fuse_convolution import fuse_convolution
+from onnxlite.plan.fuse_elementwise import fuse_elementwise
 from onnxlite.plan.layout import channels_last
+from onnxlite.plan.place import place
 from onnxlite.providers import Provider
 from onnxlite.providers.registry import compiles
 
@@ -43,13 +45,39 @@ def optimize(
     keep, known = frozenset(outputs), outer or {}
     wanted = tuple(value for value in graph.outputs if value.name in keep)
     graph = replace(graph, nodes=tuple(needed_nodes(graph, outputs)), outputs=wanted)
+    graph = _shielded(graph, providers)
     graph = fold_constants(graph, known, providers)
     graph = fold_normalization(graph, keep, known)
     if level >= GraphOptimizationLevel.ORT_ENABLE_LAYOUT:
         graph = channels_last(graph, keep, known)
         graph = fuse_convolution(graph, keep, known)
+    if level >= GraphOptimizationLevel.ORT_ENABLE_EXTENDED:
+        graph = fuse_elementwise(graph, keep, known)
     inner = {**known, **graph.initializers}
-    return replace(graph, nodes=tuple(_with_bodies(node, level, providers, inner) for node in graph.nodes))
+    nodes = (_with_bodies(_unshielded(node), level, providers, inner) for node in graph.nodes)
+    return replace(graph, nodes=tuple(nodes))
+
+
+#: What the domains of nodes start with that no pass may touch: it is no domain that a pass knows.
+_SHIELD = "shielded:"
+
+
+def _shielded(graph: Graph, providers: Sequence[Provider]) -> Graph:
+    """The graph with the nodes shielded from the passes that a provider before the compiling one serves."""
+    first = next(index for index, provider in enumerate(providers) if compiles(provider))
+    before = list(providers[:first])
+    if not before:
+        return graph
+
+    def shielded(node: Node) -> Node:
+        served = place(node, (), before).kernel is not None
+        return replace(node, domain=_SHIELD + node.domain) if served else node
+
+    return replace(graph, nodes=tuple(map(shielded, graph.nodes)))
+
+
+def _unshielded(node: Node) -> Node:
+    return replace(node, domain=node.domain.removeprefix(_SHIELD)) if node.domain.startswith(_SHIELD) else node
 
 
 def _with_bodies(node: Node, level: int, providers: Sequence[Provider], outer: Mapping[str, Array]) -> Node:

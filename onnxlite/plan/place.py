@@ -18,7 +18,7 @@ from onnxlite.providers import Declined, Operator, Provider
 _UNLIMITED = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Placement:
     """The decision for one node: the kernel and its provider, and why the providers before it declined.
 
@@ -32,6 +32,9 @@ class Placement:
     provider: str | None
     declined: tuple[tuple[str, str], ...] = ()
     fallback: Kernel | None = None
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         chosen = f"{self.provider}: {self.kernel.where}" if self.kernel else "no kernel"

@@ -41,6 +41,12 @@ class Step:
     provider: str
     bodies: tuple[tuple[str, Plan], ...] = ()
     builder: Callable[..., Any] | None = None
+    chosen: Kernel | None = None
+
+    @property
+    def served_by(self) -> Kernel:
+        """The kernel that was chosen; ``kernel`` is what it falls to where it is compiled and declines the shapes."""
+        return self.chosen or self.kernel
 
 
 class ProgramRunner(Protocol):
@@ -144,7 +150,7 @@ def _lines(plan: Plan, indent: str = "") -> Iterator[str]:
         freed = f"   free {', '.join(map(slot, step.free))}" if step.free else ""
         yield (
             f"{indent}  {', '.join(map(slot, outputs))} = {step.node.operator}({', '.join(map(slot, step.inputs))})"
-            f"   # {step.provider}: {step.kernel.where}{freed}"
+            f"   # {step.provider}: {step.served_by.where}{freed}"
         )
         for attribute, body in step.bodies:
             yield f"{indent}    {attribute}:"

@@ -78,7 +78,8 @@ def test_the_reference_and_the_cpu_come_last_without_being_asked_for(session_of:
         (REFERENCE, CPU): [REFERENCE, CPU],
     }.items():
         assert session_of(GRAPH, providers=list(asked)).get_providers() == expected
-    assert session_of(GRAPH, providers=None).get_providers() == onnxlite.get_available_providers()
+    built_in = [name for name in onnxlite.get_available_providers() if name != marking]
+    assert session_of(GRAPH, providers=None).get_providers() == built_in
     assert session_of(GRAPH, providers=CPU).get_providers() == [CPU, REFERENCE]
 
 
