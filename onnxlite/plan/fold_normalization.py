@@ -53,17 +53,20 @@ def _folded(conv: Node, node: Node, initializers: dict[str, Array]) -> Node | No
     names = (*conv.inputs[1:3], *node.inputs[1:5])
     if conv.domain or any(name not in initializers for name in names if name):
         return None
-    weights, scale, shift, mean, variance = (initializers[n] for n in (conv.inputs[1], *node.inputs[1:5]))
-    if weights.dtype != np.float32 or scale.shape != (weights.shape[0],):
+    weights, *arrays = (initializers[name] for name in (conv.inputs[1], *node.inputs[1:5]))
+    bias = initializers[conv.inputs[2]] if len(conv.inputs) > 2 and conv.inputs[2] else np.zeros_like(arrays[0])
+    if any(a.shape != weights.shape[:1] for a in (bias, *arrays)):
         return None
-    bias = initializers[conv.inputs[2]] if len(conv.inputs) > 2 and conv.inputs[2] else np.zeros(1)
-    epsilon = float(node.attributes.get("epsilon", 1e-5))
-    factor = scale.astype(np.float64) / np.sqrt(variance.astype(np.float64) + epsilon)
+    if any(a.dtype != np.float32 for a in (weights, bias, *arrays)):
+        return None
+    before, scale, shift, mean, variance = (array.astype(np.float64) for array in (bias, *arrays))
     columns = (-1, *(1,) * (weights.ndim - 1))
-    new = {
-        "weights": (weights.astype(np.float64) * factor.reshape(columns)).astype(np.float32),
-        "bias": ((bias - mean) * factor + shift).astype(np.float32),
-    }
+    with np.errstate(all="ignore"):
+        factor = scale / np.sqrt(variance + float(node.attributes.get("epsilon", 1e-5)))
+        new = {
+            "weights": (weights * factor.reshape(columns)).astype(np.float32),
+            "bias": ((before - mean) * factor + shift).astype(np.float32),
+        }
     added = {f"{node.outputs[0]}/{name}": array for name, array in new.items()}
     initializers.update(added)
     return replace(conv, inputs=(conv.inputs[0], *added), outputs=node.outputs)

@@ -104,13 +104,17 @@ class _Fusion:
         return None
 
     def with_clip(self, node: Node, follower: Node) -> Node | None:
-        limits = {"alpha": follower.attributes.get("min"), "beta": follower.attributes.get("max")}
-        for key, name in zip(("alpha", "beta"), follower.inputs[1:], strict=False):
+        # A limit that is left out is the largest finite number.
+        largest = float(np.finfo(np.float32).max)
+        given = {
+            "alpha": float(follower.attributes.get("min", -largest)),
+            "beta": float(follower.attributes.get("max", largest)),
+        }
+        for key, name in zip(given, follower.inputs[1:], strict=False):
             if name and (name not in self.known or self.known[name].size != 1):
                 return None
-            limits[key] = float(self.known[name].reshape(())) if name else None
-        infinite = {"alpha": -np.inf, "beta": np.inf}
-        given = {key: infinite[key] if limit is None else float(limit) for key, limit in limits.items()}
+            if name:
+                given[key] = float(self.known[name].item())
         return replace(node, attributes={**node.attributes, "activation": "Clip", **given})
 
     def with_channel_constant(self, node: Node, follower: Node, constant: Array) -> Node | None:

@@ -139,6 +139,9 @@ def _conv(layout: _Layout, node: Node) -> bool:
     constant = all(name in layout.known for name in node.inputs[1:] if name)
     if weights is None or not constant or weights.dtype != np.float32 or not 3 <= weights.ndim <= 5:
         return False
+    image = layout.known.get(node.inputs[0])
+    if image is not None and image.ndim != weights.ndim:
+        return False
     x = layout.twin(node.inputs[0], weights.ndim)
     inputs = (x, *node.inputs[1:])
     layout.emit(replace(node, domain="onnxlite", opset=1, inputs=inputs), weights.ndim)
@@ -167,6 +170,8 @@ def _global_pool(layout: _Layout, node: Node) -> bool:
 def _elementwise(layout: _Layout, node: Node) -> bool:
     if len(node.outputs) != 1 or (node.op_type in _BROADCASTING and node.opset < 7):
         return False
+    if node.op_type == "Dropout" and (node.opset < 7 or len(node.inputs) > 2):
+        return False  # it may be training, and draw a random number for each element in its order
     rank = layout.rank_of(node.inputs)
     if rank is None:
         return False
@@ -184,8 +189,9 @@ def _elementwise(layout: _Layout, node: Node) -> bool:
     return True
 
 
-def _moved_axis(axis: int, rank: int) -> int:
-    return to_last(rank).index(axis % rank)
+def _moved_axis(axis: int, rank: int) -> int | None:
+    """Where an axis lies with the channels last, or None if there is no such axis."""
+    return to_last(rank).index(axis % rank) if -rank <= axis < rank else None
 
 
 def _along_axis(layout: _Layout, node: Node) -> bool:
@@ -198,6 +204,8 @@ def _along_axis(layout: _Layout, node: Node) -> bool:
     if None in operands or any(name not in layout.twins for name in node.inputs):
         return False
     axis = _moved_axis(int(node.attributes.get("axis", default)), rank)
+    if axis is None:
+        return False
     attributes = {**node.attributes, "axis": axis}
     layout.emit(replace(node, inputs=tuple(map(str, operands)), attributes=attributes), rank)
     return True
@@ -215,6 +223,8 @@ def _reduce(layout: _Layout, node: Node) -> bool:
     if not axes:
         return False
     moved = tuple(_moved_axis(int(axis), rank) for axis in axes)
+    if None in moved:
+        return False
     x = layout.twins[node.inputs[0]]
     attributes = {"axes": moved, "keepdims": 1}
     # Version 13 (11 for ReduceSum) takes the axes as an attribute and computes the same.
@@ -230,13 +240,14 @@ def _transposition(layout: _Layout, node: Node) -> bool:
     if rank < 3:
         return False
     source, target = node.inputs[0], node.outputs[0]
+    # On one spatial axis both permutations are the same: a value that has a twin is taken to the channels last.
+    if perm == to_last(rank) and layout.ranks.get(source) == rank:
+        layout.nodes.append(Node("Identity", (layout.twins[source],), (target,), name=node.name, opset=13))
+        return True
     if perm == to_first(rank):
         layout.plain(source)
         layout.twins[target], layout.ranks[target] = source, rank
         layout.owed.add(target)
-        return True
-    if perm == to_last(rank) and layout.ranks.get(source) == rank:
-        layout.nodes.append(Node("Identity", (layout.twins[source],), (target,), name=node.name, opset=13))
         return True
     return False
 
@@ -244,12 +255,15 @@ def _transposition(layout: _Layout, node: Node) -> bool:
 def _normalization(layout: _Layout, node: Node) -> bool:
     """BatchNormalization with constant statistics: a factor and a term per channel."""
     rank = layout.rank_of(node.inputs[:1])
-    arrays = [layout.known.get(name) for name in node.inputs[1:5]]
+    arrays = [layout.known[name] for name in node.inputs[1:5] if name in layout.known]
     training = node.attributes.get("training_mode", 0) or not node.attributes.get("spatial", 1)
-    if rank is None or len(node.outputs) != 1 or node.opset < 7 or training or any(a is None for a in arrays):
+    if rank is None or len(node.outputs) != 1 or node.opset < 7 or training or len(arrays) != 4:
         return False
-    scale, shift, mean, variance = (np.asarray(array, np.float64) for array in arrays)
-    factor = scale / np.sqrt(variance + float(node.attributes.get("epsilon", 1e-5)))
+    if any(array.dtype != np.float32 or array.shape != (arrays[0].size,) for array in arrays):
+        return False
+    scale, shift, mean, variance = (array.astype(np.float64) for array in arrays)
+    with np.errstate(all="ignore"):
+        factor = scale / np.sqrt(variance + float(node.attributes.get("epsilon", 1e-5)))
     name = node.outputs[0]
     layout.add(f"{name}/factor", factor.astype(np.float32))
     layout.add(f"{name}/term", (shift - mean * factor).astype(np.float32))

@@ -99,7 +99,8 @@ def providers() -> list[TableProvider]:
 class Sketch:
     """A graph that grows node by node, with the values that it has for one set of inputs."""
 
-    def __init__(self) -> None:
+    def __init__(self, opset: int = OPSET) -> None:
+        self.opset = opset
         self.nodes: list[Node] = []
         self.initializers: dict[str, Any] = {}
         self.inputs: dict[str, Any] = {}
@@ -121,7 +122,7 @@ class Sketch:
         """Add a node and compute it; ``outputs`` says which of its outputs it names."""
         number = len(self.nodes)
         names = tuple(f"{op.lower()}{number}_{i}" if named else "" for i, named in enumerate(outputs))
-        node = Node(op, inputs, names, name=f"{op}_{number}", opset=OPSET, attributes=attributes)
+        node = Node(op, inputs, names, name=f"{op}_{number}", opset=self.opset, attributes=attributes)
         given = self.values.copy()
         graph = Graph("one", tuple(Value(name) for name in given), (), (node,))
         named = [name for name in names if name]
