@@ -157,7 +157,7 @@ class _Walk:
         """Give a slot another one's value, whatever that is on each run."""
         self._values[slot] = self._values[source]
         self._storage[slot] = Dynamic()
-        same = replace(step, call=lambda value: value, inputs=(source,), outputs=slot, bodies=(), builder=None)
+        same = replace(step, call=lambda value: value, inputs=(source,), outputs=slot, free=(), bodies=(), builder=None)
         self._commands.append(Command(same, (source,), (slot,)))
 
     def _constant(self, step: Step) -> list[bool]:

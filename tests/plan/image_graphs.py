@@ -1,4 +1,4 @@
-"""Random convolutional networks as they are exported; each node is computed as it is added, so that the next one fits."""
+"""Random convolutional networks as they are exported: each node is computed as it is added, and the next one fits."""
 
 from __future__ import annotations
 

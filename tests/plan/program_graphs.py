@@ -289,12 +289,22 @@ def _branch(draw: st.DrawFn, s: Sketch) -> None:
     """One branch gives a value from outside as it is, the other computes."""
     x, y = _any(draw, s), _any(draw, s)
     number = len(s.nodes)
-    (total,) = s.add("ReduceSum", _any(draw, s), keepdims=0)
-    (positive,) = s.add("Greater", total, s.constant(np.float32(0)))
-    same, other = f"same{number}", f"other{number}"
-    then = Graph("then", (), (Value(same),), (Node("Identity", (x,), (same,), opset=OPSET),))
-    otherwise = Graph("else", (), (Value(other),), (Node("Neg", (y,), (other,), opset=OPSET),))
-    s.add("If", positive, then_branch=then, else_branch=otherwise)
+    if draw(st.booleans()):
+        (size,) = s.add("Size", _any(draw, s))
+        (positive,) = s.add("Greater", size, s.constant(np.int64(2)))
+    else:
+        (total,) = s.add("ReduceSum", _any(draw, s), keepdims=0)
+        (positive,) = s.add("Greater", total, s.constant(np.float32(0)))
+    same, other, constant = f"same{number}", f"other{number}", f"constant{number}"
+    then = Graph("then", (), (Value(same), Value(y)), (Node("Identity", (x,), (same,), opset=OPSET),))
+    otherwise = Graph(
+        "else",
+        (),
+        (Value(other), Value(constant)),
+        (Node("Neg", (y,), (other,), opset=OPSET),),
+        {constant: np.float32([5])},
+    )
+    s.add("If", positive, outputs=(True, draw(st.booleans())), then_branch=then, else_branch=otherwise)
 
 
 def _loop(draw: st.DrawFn, s: Sketch) -> None:

@@ -463,6 +463,24 @@ def test_values_that_only_a_run_knows_outlive_the_memory_that_they_showed() -> N
             same(kept, values)
 
 
+def test_a_branch_that_the_shapes_decide_may_give_values_that_only_a_run_knows() -> None:
+    then = Graph("then", (), (Value("d"), Value("e"), Value("d")), ())
+    otherwise = Graph("else", (), (Value("e"), Value("d"), Value("e")), ())
+    nodes = [
+        node("NonZero", ["x"], ["d"]),
+        node("NonZero", ["y"], ["e"]),
+        node("Size", ["x"], ["size"]),
+        node("Greater", ["size", "two"], ["large"]),
+        node("If", ["large"], ["a", "b", "c"], then_branch=then, else_branch=otherwise),
+        node("Neg", ["x"], ["z"]),
+    ]
+    plan = planned(nodes, ["x", "y"], ["a", "b", "c", "z"], {"two": np.array(2)})
+    for length in (3, 2):
+        for seed in range(3):
+            inputs = [numbers((length,), seed), numbers((2,), 10 + seed)]
+            same(run_plan(plan, inputs), execute(plan, inputs))
+
+
 def test_a_program_at_rest_holds_no_values_of_a_run() -> None:
     table = KernelTable()
     made: list[Any] = []
