@@ -2,7 +2,8 @@
 
 Neighbouring axes that are all reduced, or all kept, are one axis to a reduction.  So every tensor here is seen as
 (kept, reduced, kept, reduced), where any of the four may have length 1.  If the last is longer than 1, its elements lie
-side by side and are reduced in vectors (`rows`); else vectors hold results (`columns`).
+side by side and are reduced in vectors (`rows`), unless they are very few (`short_rows`); else vectors hold results
+(`columns`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from onnxlite.kernels.axes import normalize_axes
 from onnxlite.kernels.numba.accumulate import maximum, minimum, plus, times
 from onnxlite.kernels.numba.jit import jit
+from onnxlite.kernels.numba.lanes import load
 from onnxlite.kernels.numba.row_reduction import (
     maximum_of,
     minimum_of,
@@ -36,6 +38,9 @@ _PIECE = 1 << 16
 #: Elements side by side are reduced in blocks, whose results are combined: rounding errors of long sums stay small.
 _BLOCK = 1 << 13
 
+#: Rows of fewer elements than this are reduced one element after the other.
+_SHORT = 8
+
 #: The columns that are reduced together.
 _COLUMNS = 512
 
@@ -49,6 +54,7 @@ class Reduction:
     """The compiled loops of one reduction, its result for no elements as a float, and the types that it takes."""
 
     rows: Any
+    short_rows: Any
     columns: Any
     identity: float
     dtypes: frozenset[np.dtype[Any]]
@@ -95,7 +101,7 @@ def _logarithm(total, count):  # type: ignore[no-untyped-def]
     return np.log(total)
 
 
-def _compiled(name: str, reduce: Any, term: Any, combine: Any, finish: Any) -> tuple[Any, Any]:
+def _compiled(name: str, reduce: Any, term: Any, combine: Any, finish: Any) -> tuple[Any, Any, Any]:
     """The loops over rows, by ``reduce``, and over columns, of ``term(x)`` by ``combine``; ``finish`` makes results."""
 
     def row_loop(start, stop, thread, x, y, identity, count, first, kept, last):  # type: ignore[no-untyped-def]
@@ -114,6 +120,13 @@ def _compiled(name: str, reduce: Any, term: Any, combine: Any, finish: Any) -> t
             column += 1
             if column == kept:
                 outer, column = outer + 1, 0
+
+    def short_row_loop(start, stop, thread, x, y, identity, count, length):  # type: ignore[no-untyped-def]
+        for row in range(start, stop):
+            total = identity
+            for i in range(row * length, (row + 1) * length):
+                total = combine(total, term(load(x, i)))
+            y[row] = finish(total, count)
 
     def column_loop(start, stop, thread, x, y, identity, count, length, inner):  # type: ignore[no-untyped-def]
         blocks = -(-inner // _COLUMNS)
@@ -141,15 +154,19 @@ def _compiled(name: str, reduce: Any, term: Any, combine: Any, finish: Any) -> t
                 totals[i] = finish(totals[i], count)
 
     row_loop = _jit(row_loop, f"{name}_row_loop")
+    short_row_loop = _jit(short_row_loop, f"{name}_short_row_loop")
     column_loop = _jit(column_loop, f"{name}_column_loop")
 
     def rows(pool, x, y, identity, count, results, first, kept, last, piece):  # type: ignore[no-untyped-def]
         parallel_for(pool, row_loop, (x, y, identity, count, first, kept, last), results, piece)
 
+    def short_rows(pool, x, y, identity, count, results, length, piece):  # type: ignore[no-untyped-def]
+        parallel_for(pool, short_row_loop, (x, y, identity, count, length), results, piece)
+
     def columns(pool, x, y, identity, count, blocks, length, inner, piece):  # type: ignore[no-untyped-def]
         parallel_for(pool, column_loop, (x, y, identity, count, length, inner), blocks, piece)
 
-    return _jit(rows, f"{name}_rows"), _jit(columns, f"{name}_columns")
+    return _jit(rows, f"{name}_rows"), _jit(short_rows, f"{name}_short_rows"), _jit(columns, f"{name}_columns")
 
 
 def _jit(function: Callable[..., None], name: str) -> Any:
@@ -215,6 +232,8 @@ def bind_reduction(reduction: Reduction, x: ArraySpec, axes: tuple[int, ...], ke
         piece = max(1, _PIECE // (max(first, 1) * min(kept, _COLUMNS)))
         return Bound(reduction.columns, (*common, blocks, first, kept, piece), (result,))
     piece = max(1, _PIECE // max(first * last, 1))
+    if first == 1 and last < _SHORT:
+        return Bound(reduction.short_rows, (*common, outer * kept, last, piece), (result,))
     return Bound(reduction.rows, (*common, outer * kept, first, kept, last, piece), (result,))
 
 

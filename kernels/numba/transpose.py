@@ -25,9 +25,6 @@ from onnxlite.kernels.numba.threads import parallel_for
 #: The bytes that one piece of work moves.
 _PIECE = 1 << 16
 
-#: The tiles that are turned side by side before the next ones below: what they read and write stays in the cache.
-_TILES = 4
-
 #: The axes around the planes whose tiles are turned.
 _AXES = 4
 
@@ -131,25 +128,22 @@ def _transposer(size: int) -> Any:
     """The transposition of planes of elements of a size."""
     turn = _turner(size)
     length = tile_length(size)
-    strip = _TILES * length
 
     def turn_strips(start, stop, thread, target, source, table, rows, columns, source_step, target_step):  # type: ignore[no-untyped-def]
         lengths, source_steps, target_steps = table[0], table[1], table[2]
-        strips = -(-columns // strip)
+        strips = -(-columns // length)
         for number in range(start, stop):
-            left, plane = number % strips * strip, number // strips
+            left, plane = number % strips * length, number // strips
             of, to = source + left * size, target + left * target_step
             for axis in range(_AXES - 1, -1, -1):
                 place = plane % lengths[axis]
                 plane //= lengths[axis]
                 of += place * source_steps[axis]
                 to += place * target_steps[axis]
-            width = min(strip, columns - left)
+            width = min(length, columns - left)
+            # Down the rows: what is written goes on where the tile before ended, row by row.
             for top in range(0, rows, length):
-                height = min(length, rows - top)
-                for here in range(0, width, length):
-                    tile, turned = of + top * source_step + here * size, to + here * target_step + top * size
-                    turn(turned, target_step, tile, source_step, height, min(length, width - here))
+                turn(to + top * size, target_step, of + top * source_step, source_step, min(length, rows - top), width)
 
     turn_strips.__name__ = turn_strips.__qualname__ = f"turn_strips_{size}"
     turn_strips = jit(turn_strips)
@@ -229,11 +223,10 @@ def _turning(data: ArraySpec, result: tuple[int, ...], lengths: Sequence[int], a
         ],
         np.int64,
     )
-    strip = _TILES * tile_length(size)
-    strips = math.prod(lengths[axis] for axis in others) * -(-columns // strip)
+    strips = math.prod(lengths[axis] for axis in others) * -(-columns // tile_length(size))
     arguments = (
         *(Pool(), Input(0, flat=True), Output(flat=True), table, rows, columns),
-        *(source_steps[axes[-1]], target_steps[last], strips, max(1, _PIECE // (strip * rows * size))),
+        *(source_steps[axes[-1]], target_steps[last], strips, max(1, _PIECE // (tile_length(size) * rows * size))),
     )
     return Bound(_transposer(size), arguments, (ArraySpec(result, data.dtype),))
 
