@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias
+
+import numpy as np
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.dtypes import element_type
@@ -32,6 +35,13 @@ _BROADCASTING = frozenset(
     {"Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Equal", "Greater", "GreaterOrEqual"}
     | {"Less", "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or", "Pow", "Sub", "Sum", "Where", "Xor"}
 )
+#: The private operators that stand for one of the specification, with the version and the inputs that their shape comes
+#: from; those on images have the channels last.
+_PRIVATE = {"Conv": (22, 3), "MaxPool": (22, 1), "AveragePool": (22, 1), "MatMul": (13, 2)}
+_ON_IMAGES = frozenset({"Conv", "MaxPool", "AveragePool"})
+#: Their attributes that are not those of that operator.
+_ADDED = frozenset({"activation", "alpha", "beta"})
+
 #: What an operator's shape is inferred from may be its inputs' values: of constants up to this many elements.
 _SMALL = 64
 
@@ -87,9 +97,27 @@ def _output_shapes(
     if not node.domain and node.op_type in _BROADCASTING and (node.opset >= 8 or len(set(given)) == 1):
         constant = [name in constants for name in node.inputs if name]
         return [_broadcast(given, constant, names), *rest]
+    if node.domain == "onnxlite" and node.op_type in _PRIVATE:
+        return [_private_shape(node, [shapes[name] if name else "" for name in node.inputs], names), *rest]
     kinds = [_type(name, shapes, types) if name else None for name in node.inputs]
     small = {name: constants[name] for name in node.inputs if name in constants and constants[name].size <= _SMALL}
     return [_declared(kind, names) for kind in inferred_types(node, kinds, small)]
+
+
+def _private_shape(node: Node, given: Sequence[Shape], names: Iterator[str]) -> Shape:
+    """The shape of what a private operator makes, by way of the operator that it stands for."""
+    opset, count = _PRIVATE[node.op_type]
+    first = given[0]
+    moved = node.op_type in _ON_IMAGES and not isinstance(first, str)
+    shapes = [(first[0], first[-1], *first[1:-1]) if moved else first, *given[1:count]]
+    attributes = {name: value for name, value in node.attributes.items() if name not in _ADDED}
+    plain = replace(node, domain="", opset=opset, inputs=node.inputs[:count], attributes=attributes)
+    kinds = [
+        TensorType(element_type(np.float32), None if isinstance(shape, str) else shape) if name else None
+        for name, shape in zip(plain.inputs, shapes, strict=True)
+    ]
+    shape = _declared(inferred_types(plain, kinds, {})[0], names)
+    return (shape[0], *shape[2:], shape[1]) if moved and not isinstance(shape, str) else shape
 
 
 def _type(name: str, shapes: Mapping[str, Shape], types: Mapping[str, ValueType]) -> ValueType | None:

@@ -82,6 +82,26 @@ def test_other_operators_by_the_inference_of_the_specification() -> None:
     assert isinstance(shapes["f"], str)
 
 
+def test_private_operators_by_those_that_they_stand_for() -> None:
+    def private(op_type: str, inputs: str, output: str, **attributes: Any) -> Node:
+        return Node(op_type, tuple(inputs.split()), (output,), domain="onnxlite", opset=1, attributes=attributes)
+
+    nodes = [
+        private("Conv", "x w bias r", "a", kernel_shape=(3, 3), strides=(2, 2), activation="Relu"),
+        private("MaxPool", "a", "b", kernel_shape=(2, 2)),
+        private("MatMul", "m n bias", "c", activation="Clip", alpha=0.0, beta=6.0),
+        private("Conv", "u w", "d", kernel_shape=(3, 3)),
+        private("Other", "x", "e"),
+    ]
+    constants = {"w": np.zeros((8, 4, 3, 3), np.float32), "bias": np.zeros(8, np.float32)}
+    shapes = shapes_of(nodes, constants, x=("N", 15, 17, 4), r=None, m=("N", 5), n=(5, 8), u=None)
+    assert shapes["a"] == ("N", 7, 8, 8)
+    assert shapes["b"] == ("N", 6, 7, 8)
+    assert shapes["c"] == ("N", 8)
+    assert isinstance(shapes["d"], str)
+    assert isinstance(shapes["e"], str)
+
+
 def test_versions_that_broadcast_on_request() -> None:
     assert shapes_of([node("Add", "a b", opset=6)], a=(3, 4), b=(3, 4))["y"] == (3, 4)
     assert shapes_of([node("Add", "a b", opset=6, broadcast=1, axis=0)], a=(3, 4), b=(3,))["y"] == (3, 4)
