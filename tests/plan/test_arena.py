@@ -87,6 +87,7 @@ def test_the_block_is_aligned_and_writable() -> None:
     for size in (0, 1, 64, 1000):
         block = allocate(size)
         assert block.size == size
-        assert block.ctypes.data % ALIGNMENT == 0
+        # NumPy may place an array without elements anywhere.
+        assert not size or block.ctypes.data % ALIGNMENT == 0
         block[:] = 7
         assert block.dtype == np.uint8

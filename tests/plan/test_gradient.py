@@ -67,8 +67,8 @@ def test_the_forward_pass_is_shared_where_the_inputs_are_the_tensors_named() -> 
         dx = training.Gradient <xs = ["x"], zs = ["w"], y = "y"> ({inputs}) }}"""
 
     def operators(inputs: str) -> list[str]:
-        plan = onnxlite.InferenceSession(model(text.format(inputs=inputs))).plan
-        return [step.node.op_type for step in plan.steps]
+        session = onnxlite.InferenceSession(model(text.format(inputs=inputs)), providers=["ReferenceExecutionProvider"])
+        return [step.node.op_type for step in session.plan.steps]
 
     assert operators("x, w").count("Exp") == 1
     assert operators("z, w").count("Exp") == 2
