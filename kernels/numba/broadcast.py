@@ -103,8 +103,9 @@ def _steps(shape: tuple[int, ...], rank: int) -> list[int]:
 def _cut(lengths: list[int], steps: list[list[int]]) -> None:
     """Make two dimensions of a long innermost one, if it has a divisor."""
     length = lengths[-1]
-    part = next((n for n in range(_LONG, _LONG // 16, -1) if length % n == 0), None)
-    if length > _LONG and part:
-        lengths[-1:] = [length // part, part]
+    least = -(-length // _LONG)
+    count = next((n for n in range(least, 16 * least) if length % n == 0), 1)
+    if count > 1:
+        lengths[-1:] = [count, length // count]
         for along in steps:
-            along[-1:] = [along[-1] * part, along[-1]]
+            along[-1:] = [along[-1] * (length // count), along[-1]]

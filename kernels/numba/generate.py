@@ -79,6 +79,23 @@ def generate(
     Raises:
         Unserved: The expression cannot be compiled for these types.
     """
+    # Equal expressions may differ in what they compute: 0.0 equals -0.0, and True equals 1.
+    key = (repr(expression), tuple(dtypes), tuple(accesses), rows)
+    known = _KNOWN.get(key)
+    if known is None:
+        if len(_KNOWN) >= _MAX_KNOWN:
+            _KNOWN.clear()
+        known = _KNOWN[key] = _generated(expression, dtypes, accesses, rows)
+    return known
+
+
+_KNOWN: dict[tuple[Any, ...], Generated] = {}
+_MAX_KNOWN = 4096
+
+
+def _generated(
+    expression: Expression, dtypes: Sequence[np.dtype[Any]], accesses: Sequence[Access], rows: bool
+) -> Generated:
     code = Code()
     still = ROW if rows else START
     depths = [still if access is Access.STILL else ELEMENT for access in accesses]
