@@ -5,8 +5,9 @@ lanes of a register: call them in any compiled kernel.  The method is the same e
 small interval, where a polynomial whose coefficients are the best for float32 (minimax, Remez) takes over.
 
 Each docstring gives the largest error that was found over all float32 numbers, in units in the last place of the result
-(ULP).  Infinities, NaN, signed zeros and subnormal numbers give what the function itself has there, unless a docstring
-says otherwise.
+(ULP), on processors that multiply and add in one step; on others it is up to half a unit more, and angles are exact to
+1e5 only.  Infinities, NaN, signed zeros and subnormal numbers give what the function itself has there, unless a
+docstring says otherwise.
 """
 
 from __future__ import annotations
@@ -133,7 +134,8 @@ def expm1(x):  # type: ignore[no-untyped-def]
     r = _remainder(t, biased - _ROUND_HALF)
     half = _power_of_two(biased)
     result = _TWO * (half * ((r * r) * _tail(r, _ONE) + r) + (half - _HALF))
-    return x if x == _ZERO else result
+    # A tiny number is its own result, and must not be halved.
+    return x if magnitude(x) < _F(2.0**-24) else result
 
 
 @inlined
