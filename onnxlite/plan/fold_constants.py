@@ -68,5 +68,12 @@ def _results(node: Node, known: Mapping[str, Array], providers: Sequence[Provide
         return None
     several = results if isinstance(results, tuple) else (results,)
     values = [np.asarray(r) if isinstance(r, np.generic) else r for r in several]
-    arrays = all(value.__class__ is np.ndarray for value in values) and len(values) >= len(node.outputs)
-    return values if arrays and sum(value.nbytes for value in values) <= room else None
+    if len(values) < len(node.outputs) or any(value.__class__ is not np.ndarray for value in values):
+        return None
+    return [_read_only(value) for value in values] if sum(value.nbytes for value in values) <= room else None
+
+
+def _read_only(array: Array) -> Array:
+    view = array.view()
+    view.flags.writeable = False
+    return view

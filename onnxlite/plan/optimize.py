@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.model.ir import Graph, Node
+from onnxlite.model.order import captures, reads
 from onnxlite.options import GraphOptimizationLevel
 from onnxlite.plan.bind import needed_nodes
 from onnxlite.plan.fold_constants import fold_constants
@@ -42,7 +43,8 @@ def optimize(
     """
     if level < GraphOptimizationLevel.ORT_ENABLE_BASIC or not any(map(compiles, providers)):
         return graph
-    keep, known = frozenset(outputs), outer or {}
+    keep = frozenset(outputs)
+    known = {name: outer[name] for name in captures(graph) if name in outer} if outer else {}
     wanted = tuple(value for value in graph.outputs if value.name in keep)
     graph = replace(graph, nodes=tuple(needed_nodes(graph, outputs)), outputs=wanted)
     graph = _shielded(graph, providers)
@@ -54,8 +56,10 @@ def optimize(
     if level >= GraphOptimizationLevel.ORT_ENABLE_EXTENDED:
         graph = fuse_elementwise(graph, keep, known)
     inner = {**known, **graph.initializers}
-    nodes = (_with_bodies(_unshielded(node), level, providers, inner) for node in graph.nodes)
-    return replace(graph, nodes=tuple(nodes))
+    nodes = tuple(_with_bodies(_unshielded(node), level, providers, inner) for node in graph.nodes)
+    read = keep.union(*map(reads, nodes))
+    needed = {name: array for name, array in graph.initializers.items() if name in read}
+    return replace(graph, nodes=nodes, initializers=needed)
 
 
 #: What the domains of nodes start with that no pass may touch: it is no domain that a pass knows.
