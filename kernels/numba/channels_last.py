@@ -7,7 +7,7 @@ any number of axes: where the window of each output position starts, and where e
 
 from __future__ import annotations
 
-import itertools
+import functools
 import math
 from typing import NamedTuple
 
@@ -55,10 +55,10 @@ class Patches(NamedTuple):
         return 0 if p is None else p.padded_depth * p.padded_height * p.padded_width * p.channels
 
 
-def patches(where: Windows, channels: int, group_channels: int) -> Patches:
+def patches(where: Windows, channels: int, group_channels: int, *, merge: bool = True) -> Patches:
     """The patches of windows on images of ``channels``, of which a kernel reads ``group_channels`` neighbouring ones.
 
-    Where a kernel reads all channels without dilation, its taps along the last spatial axis are one run.
+    Where a kernel reads all channels without dilation, its taps along the last spatial axis can be merged to one run.
     """
     missing = 3 - len(where.image)
     image, kernel, strides, dilations, output = (
@@ -70,7 +70,7 @@ def patches(where: Windows, channels: int, group_channels: int) -> Patches:
     padding = None if padded == image else Padding(*image, channels, *begins, *padded)  # type: ignore[call-arg]
     steps = (padded[1] * padded[2] * channels, padded[2] * channels, channels)
     starts = _table(output, [step * stride for step, stride in zip(steps, strides, strict=True)])
-    merged = group_channels == channels and dilations[2] == 1
+    merged = merge and group_channels == channels and dilations[2] == 1
     counted = (*kernel[:2], 1) if merged else kernel
     taps = _table(counted, [step * dilation for step, dilation in zip(steps, dilations, strict=True)])
     run = group_channels * kernel[2] if merged else group_channels
@@ -80,8 +80,8 @@ def patches(where: Windows, channels: int, group_channels: int) -> Patches:
 
 def _table(counts: tuple[int, ...], steps: list[int]) -> Array:
     """The offsets of all positions of a grid, the last axis fastest."""
-    grid = itertools.product(*(range(0, count * step, step) for count, step in zip(counts, steps, strict=True)))
-    return np.array([sum(offsets) for offsets in grid], np.int64)
+    axes = [np.arange(count, dtype=np.int64) * step for count, step in zip(counts, steps, strict=True)]
+    return np.asarray(functools.reduce(np.add.outer, axes)).reshape(-1)
 
 
 @jit

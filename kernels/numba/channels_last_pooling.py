@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 
 from onnxlite.kernels.arrays import Array
-from onnxlite.kernels.geometry import Windows, windows
+from onnxlite.kernels.geometry import Windows, covered, windows
 from onnxlite.kernels.numba.channels_last import Padding, pad_rows, patches
 from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.simd import LANES, TILE_ROWS
@@ -82,7 +80,7 @@ def pool_images(  # type: ignore[no-untyped-def]
 
 def _bind(x: ArraySpec, where: Windows, weights: Array, fill: float) -> Bound:
     channels = x.shape[-1]
-    p = patches(where, channels, 1)
+    p = patches(where, channels, 1, merge=False)
     return Bound(
         pool_images,
         (
@@ -105,7 +103,7 @@ def _bind(x: ArraySpec, where: Windows, weights: Array, fill: float) -> Bound:
 
 
 def _serves(x: ArraySpec) -> bool:
-    return x.dtype == FLOAT32 and 3 <= len(x.shape) <= 5 and x.size > 0
+    return x.dtype == FLOAT32 and 3 <= len(x.shape) <= 5 and x.size > 0 and x.value is None
 
 
 @op("MaxPool", domain="onnxlite")
@@ -122,7 +120,7 @@ def max_pool(
 ) -> Bound | Declined:
     """The largest element of each window (ONNX MaxPool-22), channels last."""
     if not _serves(x):
-        return Declined("only float32 on one to three spatial axes is compiled")
+        return Declined("only float32 on one to three spatial axes, not constant, is compiled")
     where = windows(
         x.shape[1:-1], kernel_shape, strides=strides, dilations=dilations, pads=pads, auto_pad=auto_pad,
         ceil_mode=ceil_mode,
@@ -144,7 +142,7 @@ def average_pool(
 ) -> Bound | Declined:
     """The mean of each window (ONNX AveragePool-22), channels last."""
     if not _serves(x):
-        return Declined("only float32 on one to three spatial axes is compiled")
+        return Declined("only float32 on one to three spatial axes, not constant, is compiled")
     where = windows(
         x.shape[1:-1], kernel_shape, strides=strides, dilations=dilations, pads=pads, auto_pad=auto_pad,
         ceil_mode=ceil_mode,
@@ -154,10 +152,6 @@ def average_pool(
 
 def _weights(where: Windows, include_padding: bool) -> Array:
     """One over the number of elements that each window counts."""
-    counts = []
-    for axis, length in enumerate(where.image):
-        positions = where.positions(axis)
-        begin, end = (where.begins[axis], where.ends[axis]) if include_padding else (0, 0)
-        counts.append(((positions >= -begin) & (positions < length + end)).sum(axis=1))
-    products = [np.prod(numbers) for numbers in itertools.product(*counts)]
-    return (1.0 / np.array(products, np.float64)).astype(np.float32)
+    counts = covered(where, with_padding=include_padding).reshape(-1)
+    with np.errstate(divide="ignore"):
+        return (1.0 / counts).astype(np.float32)

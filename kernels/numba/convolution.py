@@ -31,12 +31,15 @@ def conv(
     beta: float | None = None,
 ) -> Bound | Declined:
     """``activation(Conv(x, w, b) + residual)``: x, residual and the result channels last, w as ONNX Conv-22 has it."""
-    if x.dtype != FLOAT32 or w.value is None or not 3 <= len(x.shape) <= 5 or not x.size:
-        return Declined("only float32 with constant weights and one to three spatial axes is compiled")
+    if x.dtype != FLOAT32 or w.dtype != FLOAT32 or not 3 <= len(x.shape) <= 5 or not x.size or not w.size:
+        return Declined("only float32 on one to three spatial axes is compiled")
+    if w.value is None or x.value is not None:
+        return Declined("only constant weights and an image that is not constant are compiled")
     if len(w.shape) != len(x.shape) or x.shape[-1] != w.shape[1] * group or w.shape[0] % group:
         return Declined("the channels do not fit: the reference says how")
     kernel = tuple(w.shape[2:])
-    if (kernel_shape and tuple(kernel_shape) != kernel) or (b is not None and b.value is None):
+    fits = b is None or (b.value is not None and b.shape == w.shape[:1] and b.dtype == FLOAT32)
+    if (kernel_shape and tuple(kernel_shape) != kernel) or not fits:
         return Declined("only a constant bias, and a kernel_shape that is that of the weights, are compiled")
     where = windows(x.shape[1:-1], kernel, strides=strides, dilations=dilations, pads=pads, auto_pad=auto_pad)
     shape = (x.shape[0], *where.output, w.shape[0])

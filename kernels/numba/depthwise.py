@@ -147,7 +147,7 @@ def convolve_depthwise(pool, x, w, bias, residual, y, images, g, e):  # type: ig
 
 def taps_first(w: Array) -> Array:
     """The weights (channels, 1, kernel...) as taps x channels, flat."""
-    return np.ascontiguousarray(w.reshape(w.shape[0], -1).T).reshape(-1)
+    return np.array(w.reshape(w.shape[0], -1).T, order="C").reshape(-1)
 
 
 def bind_depthwise(
@@ -161,7 +161,7 @@ def bind_depthwise(
             Pool(),
             Input(0, flat=True),
             prepared(w, taps_first),
-            np.zeros(channels, np.float32) if b is None else np.ascontiguousarray(b),
+            np.zeros(channels, np.float32) if b is None else np.array(b),
             residual,
             Output(flat=True),
             x.shape[0],

@@ -85,7 +85,7 @@ def bind_convolution(
             Pool(),
             Input(0, flat=True),
             prepared(w, pack_filters, groups),
-            np.zeros(1, np.float32) if b is None else np.ascontiguousarray(b),
+            np.zeros(1, np.float32) if b is None else np.array(b),
             residual,
             Output(flat=True),
             x.shape[0],

@@ -230,7 +230,7 @@ def bind_winograd(
             Pool(),
             Input(0, flat=True),
             prepared(w, transformed_weights, size),
-            np.zeros(1, np.float32) if b is None else np.ascontiguousarray(b),
+            np.zeros(1, np.float32) if b is None else np.array(b),
             residual,
             Output(flat=True),
             x.shape[0],
