@@ -1,9 +1,9 @@
 """The registry of execution providers, and what a provider is asked and answers.
 
-A provider of one's own is a class with a ``name`` and a ``choose``, registered by ``register_provider`` or announced by
-an installed package as an entry point of the group ``onnxlite.providers``: the entry point's name is the provider's, its
-object a callable that takes the provider options, a mapping from str to str, and returns the provider.  A session uses it
-where it is asked for by name.
+A provider of one's own is a class with a ``name`` and a ``choose``, registered by ``register_provider``, or announced
+by an installed package as an entry point of the group ``onnxlite.providers``: the entry point's name is the provider's,
+its object a callable that takes the provider options, a mapping from str to str, and returns the provider.  A session
+uses it where it is asked for by name.
 """
 
 from __future__ import annotations
