@@ -69,8 +69,10 @@ class BoundModel:
     @property
     def main_graph(self) -> Graph:
         """The graph of the main plan: rewritten for compiled kernels, where the session has any."""
-        fed = tuple(self.required)
-        return optimize(_with_inputs(self.graph, fed), self.output_names, self._level, self.providers)
+        return self._rewritten(self.output_names, tuple(self.required))
+
+    def _rewritten(self, outputs: tuple[str, ...], fed: tuple[str, ...]) -> Graph:
+        return optimize(_with_inputs(self.graph, fed), outputs, self._level, self.providers)
 
     def run(
         self, output_names: Sequence[str] | None, feeds: Mapping[str, Any], options: RunOptions | None
@@ -120,8 +122,7 @@ class BoundModel:
                 while len(self._plans) >= _MAX_PLANS:
                     self._plans.popitem(last=False)
                 binding = replace(self._binding, seeds=np.random.SeedSequence(self._seed))
-                graph = optimize(_with_inputs(self.graph, fed), outputs, self._level, self.providers)
-                plan = self._plans[outputs, fed] = bind(graph, outputs, binding)
+                plan = self._plans[outputs, fed] = bind(self._rewritten(outputs, fed), outputs, binding)
         return plan
 
     def _names(self, output_names: Sequence[str] | None) -> tuple[str, ...]:
