@@ -25,6 +25,8 @@ import numpy as np
 from numba.core import compiler
 from numba.core.caching import _Cache
 
+from onnxlite.kernels.numba.sources import are_unchanged, sources_of
+
 #: The environment variable that names the cache's folder; empty: no cache.
 CACHE_VARIABLE = "ONNXLITE_CACHE_DIR"
 
@@ -135,7 +137,7 @@ class _DiskCache(_Cache):  # type: ignore[misc]
         LEDGER.append(LedgerEntry(self._name, str(sig), time.perf_counter() - self._started, False))
         path = self._path(sig, data.codegen)
         # Sources that were edited after they were loaded would file the old code under the new text.
-        if path is not None and not data.library.has_dynamic_globals and _hash_of_sources() == _SOURCES:
+        if path is not None and not data.library.has_dynamic_globals and are_unchanged(self._function.__module__):
             _write(path, pickle.dumps(data._reduce(), pickle.HIGHEST_PROTOCOL))
 
     def holds(self, sig: Any, target_context: Any) -> bool:
@@ -156,20 +158,13 @@ class _DiskCache(_Cache):  # type: ignore[misc]
         folder = cache_folder()
         if folder is None:
             return None
-        key = repr((str(sig), self._flags, codegen.magic_tuple(), _SOURCES, _identity(self._function)))
+        sources = sources_of(self._function.__module__)
+        key = repr((str(sig), self._flags, codegen.magic_tuple(), _VERSIONS, sources, _identity(self._function)))
         return folder / f"{self._name.rpartition('.')[2]}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.kernel"
 
 
-def _hash_of_sources() -> str:
-    """A hash of the compilers' versions and of every source that the kernels of this package are made from."""
-    digest = hashlib.sha256(repr((sys.version, numba.__version__, llvmlite.__version__)).encode())
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-#: Taken when this module is loaded, which is before the kernels are.
-_SOURCES = _hash_of_sources()
+#: What compiles, and for whom.
+_VERSIONS = (sys.version, numba.__version__, llvmlite.__version__)
 
 
 def _identity(value: Any, within: tuple[Any, ...] = ()) -> Any:

@@ -15,6 +15,7 @@ import pytest
 
 from onnxlite.kernels.numba import jit as module
 from onnxlite.kernels.numba.jit import CACHE_VARIABLE, LEDGER, cache_folder, jit
+from onnxlite.kernels.numba.sources import sources_of
 
 #: A program of its own file with two kernels, that prints results and what the ledger says of each kernel.
 PROGRAM = """
@@ -233,7 +234,7 @@ def test_the_options_of_a_kernel_are_part_of_what_it_is(own_cache: Path) -> None
 
 
 def test_code_of_sources_that_were_edited_since_is_not_kept(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_hash_of_sources", lambda: "another")
+    monkeypatch.setattr(module, "are_unchanged", lambda _: False)
     assert _adding(3)(1) == 4
     assert not files(own_cache)
 
@@ -264,3 +265,16 @@ def test_the_folder_is_the_user_s_unless_the_variable_names_one(monkeypatch: pyt
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         assert cache_folder() == expected
+
+
+def test_a_kernel_depends_on_the_modules_that_its_own_imports_and_on_no_other() -> None:
+    package = "onnxlite.kernels.numba"
+    assert sources_of(f"{package}.softmax") == sources_of(f"{package}.softmax")
+    needed = set(sources_of(f"{package}.convolution"))
+    assert set(sources_of(f"{package}.patch_product")) < needed
+    assert set(sources_of(f"{package}.threads")) < needed
+    assert not set(sources_of(f"{package}.topk")) <= needed
+
+
+def test_a_kernel_of_another_package_depends_on_all_sources_here() -> None:
+    assert set(sources_of("onnxlite.kernels.numba.topk")) < set(sources_of(__name__))
