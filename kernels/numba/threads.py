@@ -16,8 +16,8 @@ nobody would hear of it.
 
 The range is cut into pieces of a given size that the caller and the pool's threads take one after the other, so results
 do not depend on the number of threads.  While a model runs, the threads wait for work actively and yield the processor
-when there is none; between runs they sleep.  A kernel that finds the pool in use, by another thread's model or by a
-loop that it is part of, does its work alone, as thread 0.
+when there is none; soon after a run they sleep, until the next one wakes them.  A kernel that finds the pool in use, by
+another thread's model or by a loop that it is part of, does its work alone, as thread 0.
 
 The pool is an array of 64-bit integers (a control block) that compiled code reads and writes atomically; an empty array
 means one thread.
@@ -25,8 +25,10 @@ means one thread.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
+import platform
 import sys
 import threading
 import weakref
@@ -39,33 +41,43 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from onnxlite.kernels.numba.jit import jit
+from onnxlite.kernels.arrays import Array
+from onnxlite.kernels.numba.jit import entry_point, jit
 
 _INT = ir.IntType(64)
 _BYTES = ir.IntType(8).as_pointer()
 _TASK = ir.FunctionType(ir.VoidType(), [_BYTES, _INT, _INT, _INT])
 
 # The fields of the control block; those that several threads write lie in cache lines of their own.
-_GENERATION, _NEXT, _STATE, _OWNER, _STOP, _JOINED = 0, 8, 16, 24, 32, 40
+_GENERATION, _NEXT, _STATE, _OWNER, _RUNS, _JOINED, _BELL = 0, 8, 16, 24, 32, 40, 56
 _FUNCTION, _DATA, _COUNT, _PIECE = 48, 49, 50, 51
-_SIZE = 56
+#: Beside the bell: the number of threads that sleep until it rings, and whether all shall end.
+_SLEEPERS, _END = 57, 58
+_SIZE = 64
 
-#: How often a thread looks for work before it yields the processor between looks, and before it sleeps between them.
-_SPINS, _YIELDS = 2_000, 20_000
+#: How often a thread looks for work before it yields the processor between looks, before it sleeps between them in a
+#: run, and before it sleeps until the next run.
+_SPINS, _YIELDS, _LINGER = 2_000, 20_000, 4_000
 
 if sys.platform == "win32":
     import ctypes
 
     import llvmlite.binding as llvm
 
-    _YIELD, _SLEEP, _NAP = "SwitchToThread", "Sleep", 1  # milliseconds
+    _YIELD, _SLEEP, _NAP, _LONG_NAP = "SwitchToThread", "Sleep", 1, 1  # milliseconds
     for _name in (_YIELD, _SLEEP):
         llvm.add_symbol(_name, ctypes.cast(getattr(ctypes.windll.kernel32, _name), ctypes.c_void_p).value)
 else:
-    _YIELD, _SLEEP, _NAP = "sched_yield", "usleep", 50  # microseconds
+    _YIELD, _SLEEP, _NAP, _LONG_NAP = "sched_yield", "usleep", 50, 1000  # microseconds
 
 _yield_processor = types.ExternalFunction(_YIELD, types.int32())
 _sleep = types.ExternalFunction(_SLEEP, types.int32(types.uint32))
+
+#: The number of Linux's system call futex, with which a thread sleeps until a number in memory changes; elsewhere 0.
+_FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 0) if sys.platform == "linux" else 0
+_FUTEX_WAIT_PRIVATE, _FUTEX_WAKE_PRIVATE = 128, 129
+if _FUTEX:
+    _system_call = types.ExternalFunction("syscall", types.int64(*(types.int64,) * 7))
 
 
 def _element(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
@@ -208,10 +220,10 @@ def _join(pool):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _serve(pool, generation):  # type: ignore[no-untyped-def]
-    """Work until the pool rests, and return the number of the last work seen."""
-    idle = 0
-    while _load(pool, _STOP) == 0:
+def _serve(pool):  # type: ignore[no-untyped-def]
+    """Work until the pool ends."""
+    generation, idle = 0, 0
+    while _load(pool, _END) == 0:
         newest = _load(pool, _GENERATION)
         if newest != generation:
             generation = newest
@@ -219,62 +231,130 @@ def _serve(pool, generation):  # type: ignore[no-untyped-def]
             idle = 0
             continue
         idle += 1
-        if idle > _YIELDS:
+        if idle > _LINGER and _load(pool, _RUNS) == 0:
+            _rest(pool)
+            idle = 0
+        elif idle > _YIELDS:
             _sleep(_NAP)
         elif idle > _SPINS:
             _yield_processor()
-    return generation
+
+
+if _FUTEX:
+
+    @jit
+    def _rest(pool):  # type: ignore[no-untyped-def]
+        """Sleep until the bell rings, unless it just did."""
+        bell = _load(pool, _BELL)
+        if _load(pool, _RUNS) == 0 and _load(pool, _END) == 0:
+            _add(pool, _SLEEPERS, 1)
+            _system_call(_FUTEX, pool.ctypes.data + 8 * _BELL, _FUTEX_WAIT_PRIVATE, bell & 0x7FFFFFFF, 0, 0, 0)
+            _add(pool, _SLEEPERS, -1)
+
+    @jit
+    def _ring(pool):  # type: ignore[no-untyped-def]
+        """Wake the threads that sleep."""
+        _store(pool, _BELL, (_load(pool, _BELL) + 1) & 0x7FFFFFFF)
+        if _load(pool, _SLEEPERS) > 0:
+            _system_call(_FUTEX, pool.ctypes.data + 8 * _BELL, _FUTEX_WAKE_PRIVATE, 0x7FFFFFFF, 0, 0, 0)
+
+else:
+
+    @jit
+    def _rest(pool):  # type: ignore[no-untyped-def]
+        """Sleep until there is a run."""
+        while _load(pool, _RUNS) == 0 and _load(pool, _END) == 0:
+            _sleep(_LONG_NAP)
+
+    @jit
+    def _ring(pool):  # type: ignore[no-untyped-def]
+        """Nothing: the threads look by themselves."""
+
+
+@jit
+def _begin(pool):  # type: ignore[no-untyped-def]
+    """Note that a run begins; its threads wake."""
+    if _add(pool, _RUNS, 1) == 0:
+        _ring(pool)
+
+
+@jit
+def _end(pool):  # type: ignore[no-untyped-def]
+    """Note that a run is over.  In a process that was forked during one, it is over already."""
+    if _add(pool, _RUNS, -1) <= 0:
+        _add(pool, _RUNS, 1)
+
+
+@jit
+def _dismiss(pool):  # type: ignore[no-untyped-def]
+    """Let the threads end."""
+    _store(pool, _END, 1)
+    _ring(pool)
 
 
 class ThreadPool:
-    """Threads that serve one control block; awake while at least one model runs.
+    """Threads that serve one control block; awake while at least one model runs, and a moment longer.
 
     The threads are started when a model first runs.
     """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self.block = np.zeros(_SIZE if threads > 1 else 0, np.int64)
+        self.block = _aligned_block(threads)
         self.reset()
         _POOLS.add(self)
 
     def reset(self) -> None:
         """Forget the threads: a process that was forked has none of them, though it may run the same models."""
         self.block[:] = 0
-        self._running = 0
         self._lock = threading.Lock()
-        self._wake: list[threading.Semaphore] = []
+        self._threads: list[threading.Thread] = []
+        self._started = self.threads == 1
 
     def _start(self) -> None:
-        # Where no more threads can be had, those that there are do the work.
-        with contextlib.suppress(RuntimeError):
-            while len(self._wake) < self.threads - 1:
-                wake = threading.Semaphore(0)
-                threading.Thread(target=self._work, args=(wake,), name="onnxlite", daemon=True).start()
-                self._wake.append(wake)
-
-    def _work(self, wake: threading.Semaphore) -> None:
-        generation = 0
-        while True:
-            wake.acquire()
-            generation = _serve(self.block, generation)
+        with self._lock:
+            if self._started:
+                return
+            self._begin = entry_point(_begin, (self.block,))
+            self._end = entry_point(_end, (self.block,))
+            serve = entry_point(_serve, (self.block,))
+            # Where no more threads can be had, those that there are do the work.
+            with contextlib.suppress(RuntimeError):
+                while len(self._threads) < self.threads - 1:
+                    thread = threading.Thread(target=serve, args=(self.block,), name="onnxlite", daemon=True)
+                    thread.start()
+                    self._threads.append(thread)
+            self._started = True
 
     def __enter__(self) -> Any:
-        with self._lock:
-            self._running += 1
-            if self._running == 1:
-                self._start()
-                self.block[_STOP : _STOP + 1] = 0
-                for semaphore in self._wake:
-                    semaphore.release()
+        if not self._started:
+            self._start()
+        if self.threads > 1:
+            self._begin(self.block)
         return self.block
 
     def __exit__(self, *_: object) -> None:
+        if self.threads > 1:
+            self._end(self.block)
+
+    def close(self) -> None:
+        """End the threads; the next run starts new ones."""
         with self._lock:
-            # A process that was forked while it ran a model has forgotten that.
-            self._running = max(0, self._running - 1)
-            if self._running == 0:
-                self.block[_STOP : _STOP + 1] = 1
+            if self._threads:
+                entry_point(_dismiss, (self.block,))(self.block)
+                for thread in self._threads:
+                    thread.join()
+                self._threads, self._started = [], False
+                self.block[_END : _END + 1] = 0
+
+
+def _aligned_block(threads: int) -> Array:
+    """The control block of a pool; without threads of its own it is empty."""
+    if threads == 1:
+        return np.zeros(0, np.int64)
+    memory = np.zeros(_SIZE + 8, np.int64)
+    start = -memory.ctypes.data % 64 // 8
+    return memory[start : start + _SIZE]
 
 
 _POOLS: weakref.WeakSet[ThreadPool] = weakref.WeakSet()
@@ -307,6 +387,13 @@ def _cgroup_quota() -> int | None:
 def _after_fork() -> None:
     for pool in list(_POOLS):
         pool.reset()
+
+
+@atexit.register
+def _close_pools() -> None:
+    """End the threads before the code that they run is freed."""
+    for pool in list(_POOLS):
+        pool.close()
 
 
 if hasattr(os, "register_at_fork"):
