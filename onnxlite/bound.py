@@ -19,6 +19,7 @@ from onnxlite.plan import Binding, Plan, bind, prepare, run_plan
 from onnxlite.plan.optimize import optimize
 from onnxlite.plan.termination import terminable
 from onnxlite.providers import Provider
+from onnxlite.shortcuts import Shortcuts
 
 #: How many plans, each for one set of outputs, are kept.
 _MAX_PLANS = 32
@@ -64,6 +65,9 @@ class BoundModel:
         self.overridable = {v.name: v for v in self.graph.inputs if v.name in initialized and overridable}
         self._known = self.required | self.overridable
         self.output_names = tuple(value.name for value in self.graph.outputs)
+        self._shortcuts = Shortcuts(tuple(self.required))
+        #: Runs again what ran before without options: see `Shortcuts.run`.
+        self.run_again = self._shortcuts.run
         self.main_plan = self.plan(self.output_names, tuple(self.required))
 
     @property
@@ -92,7 +96,11 @@ class BoundModel:
         plan = self.plan(self._names(output_names), fed)
         with np.errstate(all="ignore"):
             if options is None:
-                return run_plan(plan, inputs), inputs
+                results = run_plan(plan, inputs)
+                program = None if plan.programs is None else plan.programs.find(inputs)
+                if program is not None:
+                    self._shortcuts.remember(output_names, feeds, program)
+                return results, inputs
             with terminable(options):
                 return run_plan(plan, inputs), inputs
 

@@ -134,6 +134,13 @@ class InferenceSession:
             RuntimeException: A kernel failed; the message names the node.
             Fail: The run was told to stop.
         """
+        if run_options is None:
+            try:
+                results = self._bound.run_again(output_names, input_feed)
+            except EPFail:
+                results = None  # met again below, where another provider may take over
+            if results is not None:
+                return results
         return owned(*self._run(output_names, input_feed, run_options))
 
     def run_async(

@@ -49,11 +49,33 @@ class Step:
         return self.chosen or self.kernel
 
 
+class ShapedProgram(Protocol):
+    """A plan for inputs of certain shapes and types: ``onnxlite.plan.program.Program``."""
+
+    def run(self, inputs: Sequence[Any]) -> list[Any]:
+        """The plan's outputs."""
+
+    @property
+    def takes_arrays(self) -> bool:
+        """Whether all inputs are arrays of numbers."""
+
+    @property
+    def copies_outputs(self) -> bool:
+        """Whether every output is a new array that nothing else refers to."""
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether no step runs in the reference."""
+
+
 class ProgramRunner(Protocol):
     """Runs a plan through programs that are specialised to the shapes of the inputs."""
 
     def run(self, inputs: Sequence[Any], captured: Sequence[Any]) -> list[Any]:
         """The plan's outputs."""
+
+    def find(self, given: Sequence[Any]) -> ShapedProgram | None:
+        """The program for inputs, and captured values, of these shapes and types, if there is one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

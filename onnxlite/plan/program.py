@@ -9,7 +9,6 @@ views cost nothing; the rest calls the reference kernel.  The result is a `Progr
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -79,7 +78,6 @@ class Program:
     _offsets: dict[tuple[int, int], int] = field(default_factory=dict)
     _arena_size: int = 0
     _idle: list[Instance] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         lifetimes = _lifetimes(self)
@@ -87,16 +85,34 @@ class Program:
         self._offsets = dict(zip(lifetimes, offsets, strict=True))
 
     def run(self, inputs: Sequence[Any]) -> list[Any]:
-        """The outputs for inputs of the program's shapes; arrays of the caller's own."""
-        with self._lock:
-            instance = self._idle.pop() if self._idle else None
-        if instance is None:
+        """The outputs for inputs of the program's shapes; arrays of the caller's own where `copies_outputs`."""
+        try:
+            instance = self._idle.pop()  # lists are safe between threads without a lock
+        except IndexError:
             instance = Instance(self)
         try:
             return instance.run(inputs)
         finally:
-            with self._lock:
-                self._idle.append(instance)
+            self._idle.append(instance)
+
+    @property
+    def takes_arrays(self) -> bool:
+        """Whether all inputs are arrays of numbers."""
+        return all(isinstance(self.storage[slot], Buffer) for slot in self.inputs)
+
+    @property
+    def copies_outputs(self) -> bool:
+        """Whether every output is a new array that nothing else refers to."""
+        return all(self.is_buffer(self.root(slot)) for slot in self.outputs)
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether no step runs in the reference."""
+        return all(command.bound is not None for command in self.commands)
+
+    def is_buffer(self, slot: int) -> bool:
+        """Whether a slot has a place of its own in the arena."""
+        return isinstance(self.storage.get(slot), Buffer)
 
     def root(self, slot: int) -> int:
         """The slot whose memory a slot shows."""
@@ -147,6 +163,13 @@ def _scratches(command: Command) -> list[Scratch]:
     return [a for a in command.bound.arguments if isinstance(a, Scratch)] if command.bound else []
 
 
+def _may_share_work(command: Command) -> bool:
+    """Whether a step, or a subgraph of its, has work for the pool's threads."""
+    return bool(command.step.bodies) or (
+        command.bound is not None and any(isinstance(a, Pool) for a in command.bound.arguments)
+    )
+
+
 #: A pool is woken for runs that take longer than this: waking a thread takes some ten microseconds.
 _WORTH_WAKING = 100e-6
 
@@ -168,37 +191,42 @@ class Instance:
                 self._values[slot] = self._values[program.root(slot)].reshape(storage.shape)
         self._dynamic = {slot for slot, storage in program.storage.items() if isinstance(storage, Dynamic)}
         self._calls = [self._call(index, command) for index, command in enumerate(program.commands)]
+        self._inputs = [(slot, self._values[slot] if program.is_buffer(slot) else None) for slot in program.inputs]
+        self._outputs = [
+            (slot, self._values[slot] if program.is_buffer(program.root(slot)) else None) for slot in program.outputs
+        ]
+        self._shares_work = program.pool.threads > 1 and any(map(_may_share_work, program.commands))
         self._seconds = math.inf
 
     def run(self, inputs: Sequence[Any]) -> list[Any]:
         """Fill the input buffers, make the calls, copy the outputs out."""
-        try:
-            if self._seconds > _WORTH_WAKING and self._program.pool.threads > 1:
-                with self._program.pool:
-                    return self._timed(inputs)
+        if not self._shares_work:
+            return self._run(inputs)
+        if self._seconds <= _WORTH_WAKING:
             return self._timed(inputs)
-        finally:
-            for slot in self._dynamic:
-                self._values[slot] = None
+        with self._program.pool:
+            return self._timed(inputs)
 
     def _timed(self, inputs: Sequence[Any]) -> list[Any]:
         start = time.perf_counter()
-        values, storage = self._values, self._program.storage
-        for slot, value in zip(self._program.inputs, inputs, strict=True):
-            if isinstance(storage[slot], Buffer):
-                np.copyto(values[slot], value)
-            else:
-                values[slot] = value
-        for function, arguments in self._calls:
-            function(*arguments)
-        results = [self._result(slot) for slot in self._program.outputs]
+        results = self._run(inputs)
         self._seconds = time.perf_counter() - start
         return results
 
-    def _result(self, slot: int) -> Any:
-        value = self._values.get(slot)
-        owned = isinstance(self._program.storage.get(self._program.root(slot)), Buffer)
-        return value.copy() if owned else value  # type: ignore[union-attr]
+    def _run(self, inputs: Sequence[Any]) -> list[Any]:
+        values = self._values
+        try:
+            for (slot, buffer), value in zip(self._inputs, inputs, strict=True):
+                if buffer is None:
+                    values[slot] = value
+                else:
+                    buffer[...] = value
+            for function, arguments in self._calls:
+                function(*arguments)
+            return [values.get(slot) if buffer is None else buffer.copy() for slot, buffer in self._outputs]
+        finally:
+            for slot in self._dynamic:
+                values[slot] = None
 
     def _view(self, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         size = math.prod(shape) * dtype.itemsize
@@ -228,7 +256,7 @@ class Instance:
     def _reference_call(self, command: Command) -> Callable[[], None]:
         """A call of the reference kernel that reads and writes the instance's values."""
         values, step = self._values, command.step
-        buffers = [values[slot] if self._is_buffer(slot) else None for slot in command.outputs]
+        buffers = [values[slot] if self._program.is_buffer(slot) else None for slot in command.outputs]
         freed = [slot for slot in step.free if slot in self._dynamic]
 
         def call() -> None:
@@ -247,9 +275,6 @@ class Instance:
                 values[slot] = None
 
         return call
-
-    def _is_buffer(self, slot: int) -> bool:
-        return isinstance(self._program.storage.get(slot), Buffer)
 
     def _apart(self, value: Any) -> Any:
         """A value that a kernel made, with memory that no other buffer takes over: views of the arena are copied."""

@@ -45,11 +45,7 @@ class Programs:
     def run(self, inputs: Sequence[Any], captured: Sequence[Any]) -> list[Any]:
         """The plan's outputs."""
         given = [*inputs, *captured]
-        key = tuple((v.shape, v.dtype) if v.__class__ is np.ndarray else None for v in given)
-        with self._lock:
-            program = self._programs.get(key)
-            if program is not None:
-                self._programs.move_to_end(key)
+        program = self.find(given)
         if program is not None:
             return program.run(given)
         if self._made >= _TOO_MANY:
@@ -60,15 +56,28 @@ class Programs:
             return results
         with self._lock:
             self._made += 1
-            self._programs[key] = walk.program()
+            self._programs[_key(given)] = walk.program()
             while len(self._programs) > _MAX_PROGRAMS:
                 self._programs.popitem(last=False)
         return results
+
+    def find(self, given: Sequence[Any]) -> Program | None:
+        """The program for inputs, and captured values, of these shapes and types, if there is one."""
+        key = _key(given)
+        with self._lock:
+            program = self._programs.get(key)
+            if program is not None:
+                self._programs.move_to_end(key)
+        return program
 
     def programs(self) -> list[Program]:
         """The programs that are kept."""
         with self._lock:
             return list(self._programs.values())
+
+
+def _key(given: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple((v.shape, v.dtype) if v.__class__ is np.ndarray else None for v in given)
 
 
 class _Walk:
