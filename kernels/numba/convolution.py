@@ -29,8 +29,12 @@ def conv(
     activation: str = "",
     alpha: float | None = None,
     beta: float | None = None,
+    residual_last: int = 0,
 ) -> Bound | Declined:
-    """``activation(Conv(x, w, b) + residual)``: x, residual and the result channels last, w as ONNX Conv-22 has it."""
+    """``activation(Conv(x, w, b) + residual)``: x, residual and the result channels last, w as ONNX Conv-22 has it.
+
+    With ``residual_last``, the residual is added to the activation's result.
+    """
     if x.dtype != FLOAT32 or w.dtype != FLOAT32 or not 3 <= len(x.shape) <= 5 or not x.size or not w.size:
         return Declined("only float32 on one to three spatial axes is compiled")
     if w.value is None or x.value is not None:
@@ -43,7 +47,7 @@ def conv(
         return Declined("only a constant bias, and a kernel_shape that is that of the weights, are compiled")
     where = windows(x.shape[1:-1], kernel, strides=strides, dilations=dilations, pads=pads, auto_pad=auto_pad)
     shape = (x.shape[0], *where.output, w.shape[0])
-    code = activation_code(activation, alpha, beta)
+    code = activation_code(activation, alpha, beta, residual_last=residual_last)
     if code is None or (residual is not None and (residual.shape != shape or residual.dtype != FLOAT32)):
         return Declined(f"a residual of another shape, or the activation {activation}, is not compiled")
     bias = None if b is None else b.value

@@ -1,4 +1,4 @@
-"""What follows a product or a convolution while its result is still in the cache: bias, residual, activation.
+"""What follows a product or a convolution while its result is still in the cache: bias, residual and activation.
 
 A kernel that computes its result block by block calls `apply_epilogue` on each block.  An activation is a small integer
 and two numbers, so that one compiled function serves them all; the choice is made once per row.
@@ -15,14 +15,18 @@ from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.memory import address, floats
 from onnxlite.kernels.numba.sealed import sealed
-from onnxlite.kernels.numba.vectormath import erf, sigmoid, tanh
+from onnxlite.kernels.numba.vectormath import erf, expm1, mish, sigmoid, softplus, tanh
 
 #: Where the bias lies: none, one element per row of the block, or one per column.
 NO_BIAS, ROW_BIAS, COLUMN_BIAS = 0, 1, 2
 
 #: The activations.  LEAKY_RELU has a slope ``alpha``, CLIP the limits ``alpha`` and ``beta``, HARD_SIGMOID is
-#: ``clip(alpha x + beta, 0, 1)``; GELU_TANH is Gelu with the approximation by tanh.
-NONE, RELU, LEAKY_RELU, CLIP, SIGMOID, TANH, HARD_SIGMOID, HARD_SWISH, SILU, GELU, GELU_TANH = range(11)
+#: ``clip(alpha x + beta, 0, 1)``, SWISH ``x sigmoid(alpha x)``; GELU_TANH is Gelu with the approximation by tanh.
+NONE, RELU, LEAKY_RELU, CLIP, SIGMOID, TANH, HARD_SIGMOID, HARD_SWISH, SWISH, GELU, GELU_TANH, MISH = range(12)
+ELU, SOFTPLUS = 12, 13
+
+#: Added to an activation's code where the residual comes after it.
+RESIDUAL_LAST = 32
 
 #: The activations by the names of ONNX's operators, each with the defaults of its two parameters.
 _NAMED = {
@@ -35,21 +39,27 @@ _NAMED = {
     "Tanh": (TANH, 0.0, 0.0),
     "HardSigmoid": (HARD_SIGMOID, 0.2, 0.5),
     "HardSwish": (HARD_SWISH, 0.0, 0.0),
-    "Silu": (SILU, 0.0, 0.0),
+    "Swish": (SWISH, 1.0, 0.0),
     "Gelu": (GELU, 0.0, 0.0),
     "GeluTanh": (GELU_TANH, 0.0, 0.0),
+    "Mish": (MISH, 0.0, 0.0),
+    "Elu": (ELU, 1.0, 0.0),
+    "Softplus": (SOFTPLUS, 0.0, 0.0),
 }
 
 
 def activation_code(
-    name: str, alpha: float | None = None, beta: float | None = None
+    name: str, alpha: float | None = None, beta: float | None = None, *, residual_last: int = 0
 ) -> tuple[int, np.float32, np.float32] | None:
-    """The code and the two parameters of an activation, or None for a name that is not among them."""
+    """The code and the two parameters of an activation, or None for a name that is not among them.
+
+    ``residual_last`` says that a residual is added to the activation's result, not to its argument.
+    """
     if name not in _NAMED:
         return None
     code, default_alpha, default_beta = _NAMED[name]
     chosen = (default_alpha if alpha is None else alpha, default_beta if beta is None else beta)
-    return code, np.float32(chosen[0]), np.float32(chosen[1])
+    return code + (RESIDUAL_LAST if residual_last else 0), np.float32(chosen[0]), np.float32(chosen[1])
 
 
 class Epilogue(NamedTuple):
@@ -76,7 +86,7 @@ def apply_epilogue(
     alpha: np.float32,
     beta: np.float32,
 ) -> None:
-    """``activation(c + bias + residual)`` in place over a block of a flat array.
+    """``activation(c + bias + residual)`` or ``activation(c + bias) + residual`` in place over a block of a flat array.
 
     Args:
         c: The flat array that holds the block, from element ``start`` on.
@@ -88,7 +98,7 @@ def apply_epilogue(
         bias_start: See ``bias``.
         bias_axis: NO_BIAS, ROW_BIAS or COLUMN_BIAS.
         residual: A flat array that is laid out as ``c``, or an empty one for none.
-        activation: One of this module's codes.
+        activation: One of this module's codes, plus RESIDUAL_LAST for the second formula.
         alpha: The activation's first parameter.
         beta: Its second one.
     """
@@ -112,6 +122,8 @@ def _apply(
     beta: np.float32,
 ) -> None:
     """`apply_epilogue` by addresses; the address 0 is no residual."""
+    last = activation >= RESIDUAL_LAST
+    code = activation - RESIDUAL_LAST if last else activation
     for row in range(rows):
         line = floats(c + 4 * row * stride, columns)
         if bias_axis == ROW_BIAS:
@@ -122,11 +134,19 @@ def _apply(
             shifts = floats(bias, columns)
             for i in range(columns):
                 line[i] += shifts[i]
-        if residual != 0:
-            other = floats(residual + 4 * row * stride, columns)
-            for i in range(columns):
-                line[i] += other[i]
-        activate(c + 4 * row * stride, columns, activation, alpha, beta)
+        if residual != 0 and not last:
+            _add(c + 4 * row * stride, residual + 4 * row * stride, columns)
+        activate(c + 4 * row * stride, columns, code, alpha, beta)
+        if residual != 0 and last:
+            _add(c + 4 * row * stride, residual + 4 * row * stride, columns)
+
+
+@jit
+def _add(place: int, other: int, count: int) -> None:
+    """Add numbers from an address on to those from another one on."""
+    x, y = floats(place, count), floats(other, count)
+    for i in range(count):
+        x[i] += y[i]
 
 
 @sealed
@@ -157,9 +177,9 @@ def activate(place: int, count: int, activation: int, alpha: np.float32, beta: n
     elif activation == HARD_SWISH:
         for i in range(x.size):
             x[i] = x[i] * _clip(x[i] * np.float32(1 / 6) + half, np.float32(0), one)
-    elif activation == SILU:
+    elif activation == SWISH:
         for i in range(x.size):
-            x[i] = x[i] * sigmoid(x[i])
+            x[i] = x[i] * sigmoid(alpha * x[i])
     elif activation == GELU:
         for i in range(x.size):
             x[i] = half * x[i] * (one + erf(x[i] * np.float32(math.sqrt(0.5))))
@@ -167,6 +187,15 @@ def activate(place: int, count: int, activation: int, alpha: np.float32, beta: n
         for i in range(x.size):
             inner = x[i] + np.float32(0.044715) * x[i] * x[i] * x[i]
             x[i] = half * x[i] * (one + tanh(np.float32(math.sqrt(2 / math.pi)) * inner))
+    elif activation == MISH:
+        for i in range(x.size):
+            x[i] = mish(x[i])
+    elif activation == ELU:
+        for i in range(x.size):
+            x[i] = alpha * expm1(x[i]) if x[i] < np.float32(0) else x[i]
+    elif activation == SOFTPLUS:
+        for i in range(x.size):
+            x[i] = softplus(x[i])
 
 
 @jit(inline=True)

@@ -1,26 +1,17 @@
-"""MatMul and Gemm of float32: one compiled function for constant and run-time operands, batches and single rows.
+"""Products of float32 matrices: one compiled function for constant and run-time operands, batches and single rows.
 
 The result is computed in blocks, each of which a thread finishes, epilogue included, while it is in the cache.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from onnxlite.kernels.arrays import Array
-from onnxlite.kernels.numba.epilogue import (
-    COLUMN_BIAS,
-    NO_BIAS,
-    NONE,
-    ROW_BIAS,
-    Epilogue,
-    activation_code,
-    apply_epilogue,
-)
+from onnxlite.kernels.numba.epilogue import COLUMN_BIAS, NO_BIAS, NONE, ROW_BIAS, Epilogue, apply_epilogue
 from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.memory import address, floats
 from onnxlite.kernels.numba.product import (
@@ -35,8 +26,7 @@ from onnxlite.kernels.numba.product import (
 )
 from onnxlite.kernels.numba.sealed import sealed
 from onnxlite.kernels.numba.simd import TILE_COLUMNS, TILE_ROWS
-from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Declined, Input, Output, Pool, Scratch
-from onnxlite.kernels.numba.table import op
+from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Input, Output, Pool, Scratch
 from onnxlite.kernels.numba.threads import parallel_for
 
 #: How a right matrix is used: packed beforehand, packed block by block, as it is, or by single rows and columns.
@@ -51,8 +41,12 @@ _DIRECT_SIZE = 1 << 15
 #: The columns of a row that are computed at a time: they stay in the first cache while the right matrix streams past.
 _LINE = 512
 
-_NOTHING = np.zeros(1, np.float32)
-_EMPTY = np.zeros(0, np.float32)
+#: Where the bias of a transposed product lies.
+_TURNED = {NO_BIAS: NO_BIAS, ROW_BIAS: COLUMN_BIAS, COLUMN_BIAS: ROW_BIAS}
+
+#: Stand for no bias and for no residual.
+NOTHING = np.zeros(1, np.float32)
+EMPTY = np.zeros(0, np.float32)
 
 
 class Product(NamedTuple):
@@ -189,8 +183,8 @@ def bind_product(
     *,
     packed: bool = False,
     scale: Scale | None = None,
-    bias: Any = _NOTHING,
-    residual: Any = _EMPTY,
+    bias: Any = NOTHING,
+    residual: Any = EMPTY,
     epilogue: Epilogue | None = None,
 ) -> Bound:
     """The call of `multiply` for operands of ``size`` (rows, columns, depth), giving an output of ``shape``.
@@ -198,13 +192,18 @@ def bind_product(
     ``packed`` says that the right matrices are packed in panels.
     """
     rows, columns, depth = size
+    e = epilogue or Epilogue(NO_BIAS, NONE, np.float32(0), np.float32(0))
+    if rows == 1 and not packed and b.row == a.column == 1 != b.column:
+        # A row times columns that are contiguous each: the columns are the rows of a product with one column.
+        a, b = Operand(b.array, b.starts, b.column, 1), Operand(a.array, a.starts, 1, 1)
+        rows, columns = columns, 1
+        e = e._replace(bias_axis=_TURNED[e.bias_axis])
     mode = _PACKED if packed else _mode(b, rows, columns, depth)
     if mode == _COLUMN and a.column != 1:
         mode = _PACK
     block_rows, block_columns = _blocks(rows, columns, depth, mode)
     p = Product(rows, columns, depth, a.row, a.column, b.row, b.column, mode, block_rows, block_columns)
     panels = DEPTH_STEP * packed_columns(min(columns, 2 * block_columns)) if mode == _PACK else 1
-    no_epilogue = Epilogue(NO_BIAS, NONE, np.float32(0), np.float32(0))
     return Bound(
         multiply,
         (
@@ -218,7 +217,7 @@ def bind_product(
             scale or Scale(np.float32(1), np.float32(1)),
             bias,
             residual,
-            epilogue or no_epilogue,
+            e,
             Scratch((TILE_ROWS * TILE_COLUMNS,), per_thread=True),
             Scratch((panels,), per_thread=True),
         ),
@@ -270,159 +269,3 @@ def pack_constant(matrices: Array, transposed: bool = False, factor: float = 1.0
 def writable(spec: ArraySpec, index: int) -> Any:
     """An input as the compiled functions take it, flat: constants as copies, since read-only is a type of its own."""
     return Input(index, flat=True) if spec.value is None else np.array(spec.value, np.float32).reshape(-1)
-
-
-@op("MatMul", since=1)
-def matmul(a: ArraySpec, b: ArraySpec) -> Bound | Declined:
-    """``a @ b`` for float32 operands of any rank, constant or not (ONNX MatMul-13)."""
-    return fused_matmul(a, b)
-
-
-@op("MatMul", domain="onnxlite")
-def fused_matmul(
-    a: ArraySpec,
-    b: ArraySpec,
-    bias: ArraySpec | None = None,
-    residual: ArraySpec | None = None,
-    *,
-    activation: str = "",
-    alpha: float | None = None,
-    beta: float | None = None,
-) -> Bound | Declined:
-    """``activation(a @ b + bias + residual)``; the bias has an element per column, the residual the result's shape."""
-    if a.dtype != FLOAT32 or b.dtype != FLOAT32:
-        return Declined(f"only float32 is compiled, not {a.dtype} and {b.dtype}")
-    if not a.shape or not b.shape or a.shape[-1] != b.shape[-2 if len(b.shape) > 1 else -1]:
-        return Declined("the shapes do not fit: the reference says how")
-    if not a.size or not b.size:
-        return Declined("an empty product is not compiled")
-    left = a.shape if len(a.shape) > 1 else (1, *a.shape)
-    right = b.shape if len(b.shape) > 1 else (*b.shape, 1)
-    if len(right) > 2 and math.prod(right[:-2]) == 1 and len(right) <= len(left):
-        right = right[-2:]
-    if len(right) == 2 and len(left) > 2:
-        left = (math.prod(left[:-1]), left[-1])
-    try:
-        batch = np.broadcast_shapes(left[:-2], right[:-2])
-    except ValueError:
-        return Declined("the batches do not broadcast: the reference says how")
-    rows, depth, columns = left[-2], left[-1], right[-1]
-    last = b.shape[-1:] if len(b.shape) > 1 else ()
-    shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), *a.shape[-2:-1], *last)
-    added = (
-        (bias is None or (bias.dtype == FLOAT32 and bias.size == columns == bias.shape[-1]))
-        and (residual is None or (residual.dtype == FLOAT32 and residual.shape == shape))
-    )  # fmt: skip
-    code = activation_code(activation, alpha, beta)
-    if code is None or not added:
-        return Declined(f"an addend of another shape, or the activation {activation}, is not compiled")
-    packed = b.value is not None and columns > 1
-    if packed:
-        item = packed_columns(columns) * depth
-        panels = pack_constant(np.asarray(b.value).reshape(-1, depth, columns))
-        second = Operand(panels, _starts(right[:-2], batch, item), TILE_COLUMNS, 1)
-    else:
-        second = Operand(writable(b, 1), _starts(right[:-2], batch, depth * columns), columns, 1)
-    first = Operand(writable(a, 0), _starts(left[:-2], batch, rows * depth), depth, 1)
-    return bind_product(
-        first,
-        second,
-        (rows, columns, depth),
-        shape,
-        packed=packed,
-        bias=_NOTHING if bias is None else writable(bias, 2),
-        residual=_EMPTY if residual is None else writable(residual, 3),
-        epilogue=Epilogue(NO_BIAS if bias is None else COLUMN_BIAS, *code),
-    )
-
-
-def _starts(batch: tuple[int, ...], broadcast: tuple[int, ...], size: int) -> Array:
-    """Where the matrices of a batch start, in the order of the batch that it is broadcast to."""
-    numbers = np.arange(math.prod(batch), dtype=np.int64).reshape(batch) * size
-    return np.ascontiguousarray(np.broadcast_to(numbers, broadcast)).reshape(-1)
-
-
-@op("Gemm", since=7)
-def gemm(
-    a: ArraySpec,
-    b: ArraySpec,
-    c: ArraySpec | None = None,
-    *,
-    alpha: float = 1.0,
-    beta: float = 1.0,
-    transA: int = 0,  # noqa: N803
-    transB: int = 0,  # noqa: N803
-) -> Bound | Declined:
-    """``alpha * A' @ B' + beta * C`` in float32 (ONNX Gemm-13)."""
-    if a.dtype != FLOAT32 or b.dtype != FLOAT32:
-        return Declined(f"only float32 is compiled, not {a.dtype} and {b.dtype}")
-    if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[0 if transA else 1] != b.shape[1 if transB else 0]:
-        return Declined("the shapes do not fit: the reference says how")
-    if not a.size or not b.size:
-        return Declined("an empty product is not compiled")
-    rows, depth = a.shape[::-1] if transA else a.shape
-    columns = b.shape[0 if transB else 1]
-    zero = np.zeros(1, np.int64)
-    first = Operand(writable(a, 0), zero, 1 if transA else depth, rows if transA else 1)
-    packed = b.value is not None and columns > 1
-    if packed:
-        panels = pack_constant(np.asarray(b.value)[None], bool(transB), alpha)
-        second = Operand(panels, zero, TILE_COLUMNS, 1)
-    else:
-        second = Operand(writable(b, 1), zero, 1 if transB else columns, depth if transB else 1)
-    product_scale = 1.0 if packed else alpha
-    addend = _addend(c if beta else None, rows, columns, beta)
-    if addend is None:
-        return Declined("a C of one run-time number, or of a type or shape that does not fit, is not compiled")
-    bias, residual, axis, after = addend
-    return bind_product(
-        first,
-        second,
-        (rows, columns, depth),
-        (rows, columns),
-        packed=packed,
-        scale=Scale(np.float32(product_scale / after), np.float32(after)),
-        bias=bias,
-        residual=residual,
-        epilogue=Epilogue(axis, NONE, np.float32(0), np.float32(0)),
-    )
-
-
-@op("Gemm", since=1, until=6)
-def gemm_1(
-    a: ArraySpec,
-    b: ArraySpec,
-    c: ArraySpec,
-    *,
-    alpha: float = 1.0,
-    beta: float = 1.0,
-    broadcast: int = 0,
-    transA: int = 0,  # noqa: N803
-    transB: int = 0,  # noqa: N803
-) -> Bound | Declined:
-    """As version 7, C having the product's shape unless ``broadcast`` is set (ONNX Gemm-6)."""
-    bound = gemm(a, b, c, alpha=alpha, beta=beta, transA=transA, transB=transB)
-    if isinstance(bound, Bound) and not broadcast and c.shape != bound.outputs[0].shape:
-        return Declined("C does not have the shape of the product: the reference says how")
-    return bound
-
-
-def _addend(c: ArraySpec | None, rows: int, columns: int, beta: float) -> tuple[Any, Any, int, float] | None:
-    """The addend of a Gemm as bias, residual and axis of the bias, and the factor that is left for the sum."""
-    if c is None:
-        return _NOTHING, _EMPTY, NO_BIAS, 1.0
-    shape = (1,) * (2 - len(c.shape)) + c.shape
-    if c.dtype != FLOAT32 or shape not in ((rows, columns), (1, columns), (rows, 1), (1, 1)):
-        return None
-    if c.value is not None:
-        after, values = 1.0, np.asarray(c.value).reshape(shape) * np.float32(beta)
-        array: Any = np.array(np.broadcast_to(values, (rows, 1) if shape[1] == 1 else shape)).reshape(-1)
-    else:
-        after, array = beta, Input(2, flat=True)
-        if shape == (1, 1) and rows * columns > 1:
-            return None
-    if shape == (1, columns):
-        return array, _EMPTY, COLUMN_BIAS, after
-    if shape[1] == 1:
-        return array, _EMPTY, ROW_BIAS, after
-    return _NOTHING, array, NO_BIAS, after

@@ -6,11 +6,9 @@ functions say what they mean.
 
 from __future__ import annotations
 
-from typing import Any
-
 from onnxlite.kernels.arrays import Array, array_namespace
-from onnxlite.kernels.numpy import activation as activations
 from onnxlite.kernels.numpy.convolution import conv
+from onnxlite.kernels.numpy.epilogue import finished
 from onnxlite.kernels.numpy.pooling import average_pool, max_pool
 from onnxlite.kernels.numpy.table import op
 
@@ -31,40 +29,19 @@ def conv_channels_last(
     activation: str = "",
     alpha: float | None = None,
     beta: float | None = None,
+    residual_last: int = 0,
 ) -> Array:
-    """``activation(Conv(x, w, b) + residual)``; the weights are as ONNX Conv-22 has them."""
+    """``activation(Conv(x, w, b) + residual)``; the weights are as ONNX Conv-22 has them.
+
+    With ``residual_last``, the residual is added to the activation's result.
+    """
     xp = array_namespace(x)
     y = conv(
         xp.moveaxis(x, -1, 1), w, b, auto_pad=auto_pad, dilations=dilations, group=group, kernel_shape=kernel_shape,
         pads=pads, strides=strides,
     )  # fmt: skip
     y = xp.moveaxis(y, 1, -1)
-    return activate(y if residual is None else y + residual, activation, alpha, beta)
-
-
-def activate(x: Array, activation: str, alpha: float | None, beta: float | None) -> Array:
-    """An activation by its operator's name; None stands for the operator's default of a parameter."""
-    xp = array_namespace(x)
-    if activation == "":
-        return x
-    if activation == "Clip":
-        return xp.clip(x, alpha, beta)
-    if activation == "Tanh":
-        return xp.tanh(x)
-    function, names = _ACTIVATIONS[activation]
-    given = {name: value for name, value in zip(names, (alpha, beta), strict=False) if value is not None}
-    return function(x, **given)
-
-
-_ACTIVATIONS: dict[str, tuple[Any, tuple[str, ...]]] = {
-    "Relu": (activations.relu, ()),
-    "LeakyRelu": (activations.leaky_relu, ("alpha",)),
-    "Sigmoid": (activations.sigmoid, ()),
-    "HardSigmoid": (activations.hard_sigmoid, ("alpha", "beta")),
-    "HardSwish": (activations.hard_swish, ()),
-    "Silu": (activations.swish, ()),
-    "Gelu": (activations.gelu, ()),
-}
+    return finished(y, residual, activation, alpha, beta, residual_last)
 
 
 @op("MaxPool", domain="onnxlite")

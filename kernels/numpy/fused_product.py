@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numpy import linalg
-from onnxlite.kernels.numpy.channels_last import activate
+from onnxlite.kernels.numpy.epilogue import finished
 from onnxlite.kernels.numpy.table import op
 
 
@@ -15,12 +15,22 @@ def matmul(
     bias: Array | None = None,
     residual: Array | None = None,
     *,
+    a_perm: tuple[int, ...] | None = None,
+    b_perm: tuple[int, ...] | None = None,
+    scale: float = 1.0,
     activation: str = "",
     alpha: float | None = None,
     beta: float | None = None,
+    residual_last: int = 0,
 ) -> Array:
-    """``activation(a @ b + bias + residual)``; the bias has an element per column, the residual the result's shape."""
-    y = linalg.matmul(a, b)
-    for addend in (bias, residual):
-        y = y if addend is None else y + addend
-    return activate(y, activation, alpha, beta)
+    """``activation(scale * (a @ b) + bias + residual)``, with ``a`` and ``b`` transposed first.
+
+    The bias has an element per column, the residual the result's shape; with ``residual_last``, the residual is added
+    to the activation's result.
+    """
+    left = a if a_perm is None else a.transpose(a_perm)
+    right = b if b_perm is None else b.transpose(b_perm)
+    y = linalg.matmul(left, right)
+    y = y if scale == 1 else y * y.dtype.type(scale)
+    y = y if bias is None else y + bias
+    return finished(y, residual, activation, alpha, beta, residual_last)

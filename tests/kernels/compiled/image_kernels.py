@@ -26,7 +26,13 @@ ACTIVATIONS: list[dict[str, Any]] = [
     {"activation": "Clip", "alpha": 0.0, "beta": 6.0},
     {"activation": "Clip", "alpha": -0.5, "beta": float("inf")},
     {"activation": "Tanh"},
-    {"activation": "Silu"},
+    {"activation": "Swish"},
+    {"activation": "Swish", "alpha": 1.7},
+    {"activation": "GeluTanh"},
+    {"activation": "Mish"},
+    {"activation": "Elu", "alpha": 0.5},
+    {"activation": "Softplus"},
+    {"activation": "Relu", "residual_last": 1},
     {"activation": "Gelu"},
 ]
 

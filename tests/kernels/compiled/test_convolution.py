@@ -144,7 +144,7 @@ X, W = noise(1, 4, 4, 3), noise(5, 3, 2, 2)
         ((X, W, noise(4)), {}),
         ((X, W, None, noise(1, 1, 1, 5)), {}),
         ((X, W, None, noise(1, 3, 3, 5).astype(np.float64)), {}),
-        ((X, W), {"activation": "Softplus"}),
+        ((X, W), {"activation": "Exp"}),
     ],
 )
 def test_what_is_declined(inputs: tuple[Array, ...], attributes: dict[str, Any]) -> None:

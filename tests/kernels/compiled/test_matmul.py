@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from itertools import permutations
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -112,21 +115,90 @@ def test_old_gemm_broadcasts_only_when_told_to() -> None:
         bind_and_run("Gemm", 6, a, b, c, constants=(1, 2))
 
 
-@pytest.mark.parametrize(
-    "activation",
-    ["", "Relu", "LeakyRelu", "Clip", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Silu", "Gelu"],
-)
+ACTIVATIONS: list[dict[str, Any]] = [
+    *(
+        {"activation": name}
+        for name in ("", "Relu", "Sigmoid", "Tanh", "HardSwish", "Swish", "Gelu", "GeluTanh", "Mish")
+    ),
+    *({"activation": name} for name in ("Mish", "LeakyRelu", "HardSigmoid", "Elu", "Softplus")),
+    {"activation": "LeakyRelu", "alpha": 0.3},
+    {"activation": "Clip", "alpha": -0.5, "beta": 1.25},
+    {"activation": "HardSigmoid", "alpha": 0.3, "beta": 0.4},
+    {"activation": "Swish", "alpha": 1.702},
+    {"activation": "Elu", "alpha": 0.5},
+]
+
+
+def _check_fused(*inputs: Array | None, **attributes: Any) -> None:
+    """Compare a fused product with the reference, its operands constant or not."""
+    (expected,) = kernel_outputs("MatMul", 1, *inputs, domain="onnxlite", **attributes)
+    for constants in ((), (1, 2), (0, 3)):
+        given = tuple(i for i in constants if i < len(inputs) and inputs[i] is not None)
+        (actual,) = bind_and_run("MatMul", 1, *inputs, constants=given, domain="onnxlite", **attributes)
+        assert_same(actual, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
 @pytest.mark.parametrize("columns", [1, 10, 45])
-def test_fused(activation: str, columns: int) -> None:
-    parameters = {"LeakyRelu": (0.3, None), "Clip": (-0.5, 1.25), "HardSigmoid": (0.3, 0.4)}
-    alpha, beta = parameters.get(activation, (None, None))
+def test_fused(activation: dict[str, Any], columns: int) -> None:
     a, b = _random(2, 13, 20), _random(20, columns)
     bias, residual = _random(columns), _random(2, 13, columns)
     for addends in ((None, None), (bias, None), (None, residual), (bias, residual)):
-        inputs = (a, b, *addends)
-        shared = {"activation": activation, "alpha": alpha, "beta": beta, "domain": "onnxlite"}
-        (expected,) = kernel_outputs("MatMul", 1, *inputs, **shared)
-        for constants in ((), (1, 2)):
-            present = tuple(i for i in constants if inputs[i] is not None)
-            (actual,) = bind_and_run("MatMul", 1, *inputs, constants=present, **shared)
-            assert_same(actual, expected, rtol=1e-5, atol=1e-5)
+        for last in (0, 1):
+            _check_fused(a, b, *addends, **activation, residual_last=last)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+def test_fused_activations_of_special_numbers(activation: dict[str, Any]) -> None:
+    a = np.array([[np.inf, -np.inf, np.nan, 0, -0.0, 1e30, -1e30, 1e-40, -87, 88, -104]], np.float32).T
+    _check_fused(a, np.ones((1, 16), np.float32), **activation)
+
+
+@st.composite
+def _stacks(draw: st.DrawFn) -> tuple[Array, Array, dict[str, Any]]:
+    """Two stacks of matrices, perhaps transposed, that fit after the transposition."""
+    rows, depth, columns = (draw(_LENGTHS) for _ in range(3))
+    batch = draw(st.sampled_from([(), (1,), (3,), (2, 3), (2, 1)]))
+    shapes = (*batch, rows, depth), (*(n if draw(st.booleans()) else 1 for n in batch), depth, columns)
+    if draw(st.booleans()):
+        shapes = shapes[0], shapes[1][-2:]
+    arrays, attributes = [], {}
+    for name, shape in zip(("a_perm", "b_perm"), shapes, strict=True):
+        perm = draw(st.sampled_from([None, *permutations(range(len(shape)))]))
+        order = range(len(shape)) if perm is None else perm
+        stored = [0] * len(shape)
+        for axis, source in enumerate(order):
+            stored[source] = shape[axis]
+        arrays.append(_random(*stored))
+        attributes |= {} if perm is None else {name: perm}
+    return arrays[0], arrays[1], attributes
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(_stacks(), st.sampled_from([1.0, 0.125]), st.booleans(), st.booleans())
+def test_transposed_operands(
+    stacks: tuple[Array, Array, dict[str, Any]], scale: float, with_bias: bool, with_residual: bool
+) -> None:
+    a, b, attributes = stacks
+    (product,) = kernel_outputs("MatMul", 1, a, b, domain="onnxlite", **attributes)
+    bias = _random(product.shape[-1]) if with_bias else None
+    residual = _random(*product.shape) if with_residual else None
+    _check_fused(a, b, bias, residual, scale=scale, **attributes)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "attributes"),
+    [
+        (((3, 4), (4, 5), (4,), None), {}),
+        (((3, 4), (4, 5), (1, 5), None), {}),
+        (((3, 4), (4,), (3,), None), {}),
+        (((3, 4), (4, 5), None, (1, 5)), {}),
+        (((3, 4), (4, 5), None, (1, 3, 5)), {}),
+        (((3, 4), (4, 5), None, None), {"a_perm": (0, 1, 2)}),
+        (((3, 4), (4, 5), None, None), {"activation": "Exp"}),
+    ],
+)
+def test_what_does_not_fit_is_declined(shapes: tuple[Any, ...], attributes: dict[str, Any]) -> None:
+    inputs = [None if shape is None else _random(*shape) for shape in shapes]
+    with pytest.raises(KernelDeclined):
+        bind_and_run("MatMul", 1, *inputs, domain="onnxlite", **attributes)

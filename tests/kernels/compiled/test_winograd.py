@@ -38,9 +38,10 @@ def computed(
     activation: str = "",
     alpha: float | None = None,
     beta: float | None = None,
+    residual_last: int = 0,
 ) -> Array:
     """The convolution by tiles of a size."""
-    code = activation_code(activation, alpha, beta)
+    code = activation_code(activation, alpha, beta, residual_last=residual_last)
     assert code is not None
     bound = bind_winograd(
         ArraySpec(x.shape, x.dtype),
