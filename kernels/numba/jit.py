@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import pickle
 import sys
@@ -14,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -24,6 +25,8 @@ import numba
 import numpy as np
 from numba.core import compiler
 from numba.core.caching import _Cache
+from numba.core.environment import Environment
+from numba.core.runtime import rtsys
 
 from onnxlite.kernels.numba.sources import are_unchanged, sources_of
 
@@ -49,6 +52,9 @@ class LedgerEntry:
 
 #: What was compiled or loaded in this process, in order.
 LEDGER: list[LedgerEntry] = []
+
+#: What is called, once, before code is next compiled or loaded: it may define symbols that the code refers to.
+BEFORE_LINKING: list[Callable[[], None]] = []
 
 
 def jit(function: Callable[..., Any] | None = None, *, reassociate: bool = False, inline: bool = False) -> Any:
@@ -121,13 +127,15 @@ class _DiskCache(_Cache):  # type: ignore[misc]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         self._started = time.perf_counter()
-        target_context.refresh()
+        # What machine code calls.  The rest of Numba is for compiling: its compiler imports it, in half a second.
+        rtsys.initialize(target_context)
         path = self._path(sig, target_context.codegen())
         data = _read(path) if path else None
+        _link()
         if data is None:
             return None
         try:
-            result = compiler.CompileResult._rebuild(target_context, *pickle.loads(data))
+            result = compiler.CompileResult._rebuild(target_context, *_Unpickler(io.BytesIO(data)).load())
         except Exception:  # Whatever is wrong with an old file, compiling again mends it.
             return None
         LEDGER.append(LedgerEntry(self._name, str(sig), time.perf_counter() - self._started, True))
@@ -159,11 +167,43 @@ class _DiskCache(_Cache):  # type: ignore[misc]
         if folder is None:
             return None
         sources = sources_of(self._function.__module__)
-        key = repr((str(sig), self._flags, codegen.magic_tuple(), _VERSIONS, sources, _identity(self._function)))
+        key = repr((str(sig), self._flags, _processor(codegen), _VERSIONS, sources, _identity(self._function)))
         return folder / f"{self._name.rpartition('.')[2]}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.kernel"
 
 
-#: What compiles, and for whom.
+def _link() -> None:
+    """Define the symbols that machine code refers to."""
+    while BEFORE_LINKING:
+        BEFORE_LINKING.pop()()
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads compiled code without importing the modules of Numba that parts of it were written in."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("numba.core.environment", "_rebuild_env"):
+            return _environment
+        return super().find_class(module, name)
+
+
+def _environment(module: str, constants: list[Any], name: str) -> Any:
+    """The objects that compiled code refers to.  Their module's other names are for code that was not compiled."""
+    found = Environment._memo.get(name)
+    if found is None:
+        found = Environment(vars(sys.modules[module]) if module in sys.modules else {})
+        found.consts[:] = constants
+        found.env_name = name
+        Environment._memo[name] = found
+    return found
+
+
+@cache
+def _processor(codegen: Any) -> Any:
+    """What machine code is for: LLVM's target, the processor and its features."""
+    return codegen.magic_tuple()
+
+
+#: What compiles.
 _VERSIONS = (sys.version, numba.__version__, llvmlite.__version__)
 
 

@@ -23,7 +23,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from onnxlite.kernels.numba.jit import jit
+from onnxlite.kernels.numba.jit import BEFORE_LINKING, jit
 
 _INT = ir.IntType(64)
 _BYTES = ir.IntType(8).as_pointer()
@@ -36,6 +36,9 @@ _KINDS: dict[str, tuple[Any, Any, Any]] = {
 
 #: One function for each sealed one, which compiles it ahead of its first call.
 COMPILERS: list[Callable[[], None]] = []
+
+#: The addresses of slots by their symbols, of which compiled code does not know yet.
+_undefined: dict[str, int] = {}
 
 #: What must stay in memory as long as compiled code may run.
 _KEPT: list[Any] = []
@@ -99,10 +102,19 @@ def _slot(dispatcher: Any, kinds: list[tuple[Any, Any, Any]]) -> int:
 
 
 def _define(symbol: str, address: int) -> None:
-    """Give compiled code a function of this name that returns the address."""
-    module = llvm.parse_assembly(f'define i64 @"{symbol}"() {{ ret i64 {address} }}')
+    """Give compiled code a function of this name that returns the address, before it is next linked."""
+    if not _undefined:
+        BEFORE_LINKING.append(_define_all)
+    _undefined[symbol] = address
+
+
+def _define_all() -> None:
+    """Compile these functions, all at once."""
+    text = "\n".join(f'define i64 @"{symbol}"() {{ ret i64 {address} }}' for symbol, address in _undefined.items())
     machine = llvm.Target.from_default_triple().create_target_machine()
-    engine = llvm.create_mcjit_compiler(module, machine)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(text), machine)
     engine.finalize_object()
-    llvm.add_symbol(symbol, engine.get_function_address(symbol))
+    for symbol in _undefined:
+        llvm.add_symbol(symbol, engine.get_function_address(symbol))
+    _undefined.clear()
     _KEPT.append(engine)
