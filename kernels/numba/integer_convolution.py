@@ -13,8 +13,9 @@ import numpy as np
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.geometry import Windows, windows
+from onnxlite.kernels.numba.integer_copy import groups
 from onnxlite.kernels.numba.integer_depthwise import MOST_TAPS, convolve_channels, phase_shape, strip_rows
-from onnxlite.kernels.numba.integer_product import INT8, INT32, UINT8, finish_filter, groups
+from onnxlite.kernels.numba.integer_product import INT8, INT32, UINT8, finish_filter
 from onnxlite.kernels.numba.integer_tile import BYTES, GROUP, multiply_signed_left_tile
 from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.memory import address, int8s, int32s, uint8s

@@ -1,27 +1,14 @@
-"""MatMulInteger and QLinearMatMul with a constant right matrix."""
+"""Products of matrices of 8-bit integers: MatMulInteger, QLinearMatMul, and the product that fused graphs have."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 import numpy as np
 
-from onnxlite.kernels.numba.integer_product import (
-    BLOCK_ROWS,
-    INT8,
-    INT32,
-    UINT8,
-    IntegerProduct,
-    groups,
-    multiply_bytes,
-    pack_right_integers,
-)
-from onnxlite.kernels.numba.simd import TILE_COLUMNS
-from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, Input, Output, Pool, Scratch
+from onnxlite.kernels.numba.quantized_binding import BYTE_TYPES, SUMS, Finish, Left, bind_batch, bind_rows, finish
+from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined
 from onnxlite.kernels.numba.table import op
-
-_INT32 = np.dtype(np.int32)
-_BYTES = frozenset(map(np.dtype, (np.uint8, np.int8)))
 
 
 @op("MatMulInteger", since=10)
@@ -29,7 +16,7 @@ def matmul_integer(
     a: ArraySpec, b: ArraySpec, a_zero_point: ArraySpec | None = None, b_zero_point: ArraySpec | None = None
 ) -> Bound | Declined:
     """The int32 product of bytes less their zero points (ONNX MatMulInteger-10)."""
-    return _bind(a, b, a_zero_point, 2, b_zero_point, INT32, _INT32, None, 0)
+    return _bind(Left(a, None, a_zero_point, (0, 0, 2)), b, 1, b_zero_point, SUMS)
 
 
 @op("QLinearMatMul", since=10)
@@ -44,65 +31,52 @@ def qlinear_matmul(
     y_zero_point: ArraySpec,
 ) -> Bound | Declined:
     """The product of two quantized tensors, quantized (ONNX QLinearMatMul-21)."""
-    scales = [spec.value for spec in (a_scale, b_scale, y_scale)]
-    if any(value is None for value in scales) or y_zero_point.value is None or y_zero_point.dtype not in _BYTES:
-        return Declined("only constant scales, and a result of bytes, are compiled")
-    of_a, of_b, of_y = (np.asarray(value).astype(np.float32) for value in scales)
-    if of_a.size != 1 or of_y.size != 1 or y_zero_point.size != 1 or of_b.ndim > 1:
-        return Declined("only scales per tensor, and per column of b, are compiled")
-    kind = UINT8 if y_zero_point.dtype == np.uint8 else INT8
-    scale = of_a.reshape(()) * of_b / of_y.reshape(())
-    return _bind(a, b, a_zero_point, 2, b_zero_point, kind, y_zero_point.dtype, scale, int(y_zero_point.value.item()))
+    return quantized_matmul(a, a_scale, a_zero_point, b, b_scale, b_zero_point, None, y_scale, y_zero_point)
 
 
-def _bind(
+@op("QuantizedMatMul", domain="onnxlite")
+def quantized_matmul(
     a: ArraySpec,
-    b: ArraySpec,
+    a_scale: ArraySpec,
     a_zero_point: ArraySpec | None,
-    a_zero_index: int,
-    b_zero_point: ArraySpec | None,
-    kind: int,
-    dtype: np.dtype[Any],
-    scale: Any,
-    zero_point: int,
+    b: ArraySpec,
+    b_scale: ArraySpec,
+    b_zero_point: ArraySpec | None = None,
+    bias: ArraySpec | None = None,
+    y_scale: ArraySpec | None = None,
+    y_zero_point: ArraySpec | None = None,
+    *,
+    lowest: int | None = None,
+    highest: int | None = None,
 ) -> Bound | Declined:
-    if a.dtype not in _BYTES or b.dtype not in _BYTES or b.value is None or len(b.shape) != 2:
-        return Declined("only bytes, and a constant matrix on the right, are compiled")
-    if not a.shape or a.shape[-1] != b.shape[0] or not a.size or not b.size:
-        return Declined("the shapes do not fit, or are empty: the reference says how")
-    depth, columns = b.shape
-    if a_zero_point is not None and (a_zero_point.size != 1 or a_zero_point.dtype != a.dtype):
-        return Declined("only one zero point for the left matrix is compiled")
-    if b_zero_point is not None and (b_zero_point.value is None or b_zero_point.shape not in ((), (1,), (columns,))):
-        return Declined("only constant zero points, one or one per column, are compiled for the right matrix")
-    if scale is not None and scale.size not in (1, columns):
-        return Declined("only scales per tensor, and per column of b, are compiled")
-    rows = a.size // depth
-    right = pack_right_integers(np.asarray(b.value), None if b_zero_point is None else np.asarray(b_zero_point.value))
-    block = min(-(-columns // TILE_COLUMNS), 8) * TILE_COLUMNS
-    zero: Any = np.zeros(1, a.dtype)
-    if a_zero_point is not None:
-        zero = Input(a_zero_index, flat=True) if a_zero_point.value is None else np.array(a_zero_point.value).reshape(1)
-    scales = np.broadcast_to(np.float32(1) if scale is None else scale.reshape(-1), columns)
-    return Bound(
-        multiply_bytes,
-        (
-            Pool(),
-            Input(0, flat=True) if a.value is None else np.array(a.value).reshape(-1),
-            zero,
-            right.panels,
-            right.sums,
-            right.zeros,
-            np.zeros(columns, np.int32),
-            np.array(scales, np.float32),
-            Output(0, flat=True),
-            IntegerProduct(
-                rows, columns, depth, int(a.dtype == np.int8), block, kind, zero_point, int(right.zeros.any())
-            ),
-            Scratch((columns,), _INT32),
-            Scratch((rows * groups(depth),), _INT32),
-            Scratch((rows,), _INT32),
-            Scratch((BLOCK_ROWS * block,), _INT32, per_thread=True),
-        ),
-        (ArraySpec((*a.shape[:-1], columns), dtype),),
-    )
+    """The product of two quantized tensors, plus a bias, in float32 or quantized; see the reference."""
+    columns = b.shape[-1] if b.shape else 0
+    of_y = finish(columns, b_scale, bias, y_scale, y_zero_point, (lowest, highest))
+    if isinstance(of_y, Declined):
+        return of_y
+    return _bind(Left(a, a_scale, a_zero_point, (0, 1, 2)), b, 3, b_zero_point, of_y)
+
+
+def _bind(left: Left, b: ArraySpec, b_index: int, b_zero_point: ArraySpec | None, f: Finish) -> Bound | Declined:
+    refusal = left.refusal()
+    if refusal is not None:
+        return refusal
+    a = left.x
+    if b.dtype not in BYTE_TYPES or not a.shape or len(b.shape) < 2 or a.shape[-1] != b.shape[-2] or not b.size:
+        return Declined("only bytes of shapes that fit, with a matrix on the right, are compiled")
+    columns = b.shape[-1]
+    if b_zero_point is not None and (b_zero_point.value is None or b_zero_point.dtype != b.dtype):
+        return Declined("only a constant zero point of the right operand's type is compiled")
+    zeros = (0,) if b_zero_point is None else tuple(np.asarray(b_zero_point.value).reshape(-1).tolist())
+    if len(zeros) not in (1, columns):
+        return Declined("only one zero point, or one for each column, is compiled for the right operand")
+    if b.value is not None and math.prod(b.shape[:-2]) == 1 and len(b.shape) <= max(2, len(a.shape)):
+        matrix = b.value if len(b.shape) == 2 else b.value.reshape(b.shape[-2:])
+        return bind_rows(left, matrix, zeros, f, (*a.shape[:-1], columns))
+    if b.value is not None or len(a.shape) < 2 or len(zeros) > 1:
+        return Declined("constant matrices in a batch, vectors, and several zero points of them are not compiled")
+    try:
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        return Declined("the batches do not broadcast: the reference says how")
+    return bind_batch(left, b, b_index, zeros[0], f, (*batch, a.shape[-2], columns))

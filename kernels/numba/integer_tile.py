@@ -64,37 +64,16 @@ def _add(builder: Any, a: Any, b: Any) -> Any:
     return builder.add(a, b)
 
 
-_INTEGERS = Arithmetic(_INT32, _four_bytes if BYTES else _two_shorts, _add)
+#: Left elements without a sign, right ones with one.
+INTEGERS = Arithmetic(_INT32, _four_bytes if BYTES else _two_shorts, _add)
 _SIGNED_LEFT = Arithmetic(_INT32, _four_bytes_signed_left if BYTES else _two_shorts, _add)
 
-_eight, _four, _two, _one = (make_tile(rows, _INTEGERS) for rows in (8, 4, 2, 1))
 _eight_signed, _four_signed, _two_signed, _one_signed = (make_tile(rows, _SIGNED_LEFT) for rows in (8, 4, 2, 1))
 
 
 @jit
-def multiply_integer_tile(rows, a, a_row, b, b_step, c, c_row, depth):  # type: ignore[no-untyped-def]
-    """The product of up to 8 rows and TILE_COLUMNS columns, addresses and lengths in elements of 32 bits."""
-    while rows > 0:
-        if rows >= 8 and TILE_ROWS > 8:
-            height = 8
-            _eight(a, a_row, 1, b, b_step, c, c_row, depth, 0)
-        elif rows >= 4:
-            height = 4
-            _four(a, a_row, 1, b, b_step, c, c_row, depth, 0)
-        elif rows >= 2:
-            height = 2
-            _two(a, a_row, 1, b, b_step, c, c_row, depth, 0)
-        else:
-            height = 1
-            _one(a, a_row, 1, b, b_step, c, c_row, depth, 0)
-        rows -= height
-        a += 4 * height * a_row
-        c += 4 * height * c_row
-
-
-@jit
 def multiply_signed_left_tile(rows, a, a_row, b, b_step, c, c_row, depth):  # type: ignore[no-untyped-def]
-    """`multiply_integer_tile`, where the left matrix has the bytes with a sign."""
+    """The product of up to 8 rows and TILE_COLUMNS columns, the left ones with a sign; lengths in elements."""
     while rows > 0:
         if rows >= 8 and TILE_ROWS > 8:
             height = 8

@@ -53,6 +53,7 @@ def _view(kind: Any, documentation: str) -> Any:
 
 
 floats = _view(types.float32, "The float32 numbers from an address on, as an array.")
+int64s = _view(types.int64, "The int64 numbers from an address on, as an array.")
 int32s = _view(types.int32, "The int32 numbers from an address on, as an array.")
 int16s = _view(types.int16, "The int16 numbers from an address on, as an array.")
 int8s = _view(types.int8, "The int8 numbers from an address on, as an array.")

@@ -87,9 +87,19 @@ def test_more_than_one_block() -> None:
     _check("MatMulInteger", 10, a, b, np.asarray(np.uint8(120)), _integers((700,), np.int8), constants=(1, 3))
 
 
+@_SETTINGS
+@given(_LENGTHS, _LENGTHS, _LENGTHS, _BYTES, _BYTES, st.booleans(), st.sampled_from([(), (3,), (2, 3), (2, 1)]))
+def test_matrices_that_only_a_run_knows(
+    rows: int, depth: int, columns: int, left: Any, right: Any, zero: bool, batch: tuple[int, ...]
+) -> None:
+    a, b = _integers((2, 3, rows, depth), left), _integers((*batch, depth, columns), right)
+    zero_point = _integers((), right) if zero else None
+    _check("MatMulInteger", 10, a, b, _integers((), left), zero_point, constants=(3,))
+
+
 def test_declines_what_is_not_compiled() -> None:
     a, b = _integers((3, 4), np.uint8), _integers((4, 5), np.int8)
-    with pytest.raises(KernelDeclined, match="constant matrix"):
-        bind_and_run("MatMulInteger", 10, a, b)
+    with pytest.raises(KernelDeclined, match="constant zero point"):
+        bind_and_run("MatMulInteger", 10, a, b, None, _integers((), np.int8), constants=(1,))
     with pytest.raises(KernelDeclined, match="one zero point"):
         bind_and_run("MatMulInteger", 10, a, b, _integers((3,), np.uint8), constants=(1,))
