@@ -20,6 +20,7 @@ from onnxlite.plan.fuse_convolution import fuse_convolution
 from onnxlite.plan.fuse_elementwise import fuse_elementwise
 from onnxlite.plan.layout import channels_last
 from onnxlite.plan.place import place
+from onnxlite.plan.recognize import recognize
 from onnxlite.providers import Provider
 from onnxlite.providers.registry import compiles
 
@@ -49,6 +50,8 @@ def optimize(
     graph = replace(graph, nodes=tuple(needed_nodes(graph, outputs)), outputs=wanted)
     graph = _shielded(graph, providers)
     graph = fold_constants(graph, known, providers)
+    if level >= GraphOptimizationLevel.ORT_ENABLE_EXTENDED:
+        graph = recognize(graph, keep, known)
     graph = fold_normalization(graph, keep, known)
     if level >= GraphOptimizationLevel.ORT_ENABLE_LAYOUT:
         graph = channels_last(graph, keep, known)
