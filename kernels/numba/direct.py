@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.geometry import Windows
 from onnxlite.kernels.numba.channels_last import Padding, pad_rows, patches
-from onnxlite.kernels.numba.epilogue import Epilogue, apply_epilogue
+from onnxlite.kernels.numba.epilogue import Epilogue
+from onnxlite.kernels.numba.finish import apply_rest, finish
 from onnxlite.kernels.numba.jit import jit
-from onnxlite.kernels.numba.patch_product import multiply_patches, pack_filters
+from onnxlite.kernels.numba.memory import address
+from onnxlite.kernels.numba.patch_product import multiply_patches, pack_filters, pad_bias
 from onnxlite.kernels.numba.prepared import prepared
 from onnxlite.kernels.numba.simd import TILE_COLUMNS, TILE_ROWS
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Input, Output, Pool, Scratch
@@ -21,51 +25,56 @@ _STEP_BYTES = 1 << 18
 _ROWS = 8 * TILE_ROWS
 
 
+class Layer(NamedTuple):
+    """The numbers of a convolution: lengths in elements, for one group, and how it is divided."""
+
+    groups: int
+    positions: int
+    tap_count: int
+    run: int
+    filters: int
+    splits: int
+    tap_step: int
+
+
 @jit
-def _convolve_pieces(  # type: ignore[no-untyped-def]
-    start, stop, thread, a, starts, positions, taps, run, weights, groups, filters, splits, y, target, tap_step, bias,
-    residual, e, edges,
-):  # fmt: skip
+def _convolve_pieces(start, stop, thread, a, starts, taps, weights, y, target, bias, residual, layer, f, spare):  # type: ignore[no-untyped-def]
     """Some of the (block of rows, part of the columns) pieces of one image."""
-    stride = groups * filters
+    filters = layer.filters
+    stride = layer.groups * filters
     panels = -(-filters // TILE_COLUMNS)
     for piece in range(start, stop):
-        first = piece // splits * _ROWS
-        rows = min(_ROWS, positions - first)
-        part = piece % splits
-        left = part * panels // splits * TILE_COLUMNS
-        right = min(filters, (part + 1) * panels // splits * TILE_COLUMNS)
-        for group in range(groups):
+        first = piece // layer.splits * _ROWS
+        rows = min(_ROWS, layer.positions - first)
+        part = piece % layer.splits
+        left = part * panels // layer.splits * TILE_COLUMNS
+        right = min(filters, (part + 1) * panels // layer.splits * TILE_COLUMNS)
+        for group in range(layer.groups):
             place = target + first * stride + group * filters
             multiply_patches(
-                a[group * run :] if groups > 1 else a, starts, first, rows, taps, run, weights[group], filters,
-                left, right, y, place, stride, tap_step, edges[thread],
+                address(a, group * layer.run), address(starts, first), rows, address(taps, 0), layer.tap_count,
+                layer.run, address(weights, group * weights.shape[1]), filters, left, right, address(y, place), stride,
+                layer.tap_step, address(bias, group * bias.shape[1]),
+                address(residual, place) if f.added else 0, f.added, f.low, f.high,
+                address(spare, thread * spare.shape[1]),
             )  # fmt: skip
-            apply_epilogue(
-                y, place + left, rows, right - left, stride, bias, group * filters + left, e.bias_axis, residual,
-                e.activation, e.alpha, e.beta,
-            )  # fmt: skip
+            apply_rest(y, place + left, rows, right - left, stride, residual, f)
 
 
 @jit
 def convolve(  # type: ignore[no-untyped-def]
-    pool, x, weights, bias, residual, y, images, image_size, starts, positions, taps, run, filters, splits, tap_step, e,
-    padding, padded, edges,
-):  # fmt: skip
-    """``y = activation(conv(x, weights) + bias + residual)``, all arrays flat, channels last."""
-    groups = weights.shape[0]
-    pieces = -(-positions // _ROWS) * splits
+    pool, x, weights, bias, residual, y, images, image_size, starts, taps, layer, f, padding, padded, spare
+):
+    """``y = activation(conv(x, weights) + bias + residual)``: images flat, channels last, weights a row per group."""
+    pieces = -(-layer.positions // _ROWS) * layer.splits
     for image in range(images):
-        target = image * positions * groups * filters
+        target = image * layer.positions * layer.groups * layer.filters
         if padded.size > 0:
             rows = padding.padded_depth * padding.padded_height
             piece = max(1, 16384 // (padding.padded_width * padding.channels))
             parallel_for(pool, pad_rows, (x, image * image_size, padding, np.float32(0), padded), rows, piece)
         source = padded if padded.size > 0 else x[image * image_size : (image + 1) * image_size]
-        arguments = (
-            source, starts, positions, taps, run, weights, groups, filters, splits, y, target, tap_step, bias, residual,
-            e, edges,
-        )  # fmt: skip
+        arguments = (source, starts, taps, weights, y, target, bias, residual, layer, f, spare)
         parallel_for(pool, _convolve_pieces, arguments, pieces, 1)
 
 
@@ -79,25 +88,23 @@ def bind_convolution(
     blocks = -(-positions // _ROWS)
     panels = -(-filters // TILE_COLUMNS)
     splits = max(1, min(panels, 8 // blocks))
+    tap_step = max(1, _STEP_BYTES // (4 * p.run * TILE_COLUMNS))
+    layer = Layer(groups, positions, len(p.taps), p.run, filters, splits, tap_step)
     return Bound(
         convolve,
         (
             Pool(),
             Input(0, flat=True),
             prepared(w, pack_filters, groups),
-            np.zeros(1, np.float32) if b is None else np.array(b),
+            pad_bias(np.zeros(w.shape[0], np.float32) if b is None else b, groups),
             residual,
             Output(flat=True),
             x.shape[0],
             p.image_size,
             p.starts,
-            positions,
             p.taps,
-            p.run,
-            filters,
-            splits,
-            max(1, _STEP_BYTES // (4 * p.run * TILE_COLUMNS)),
-            e,
+            layer,
+            finish(e, isinstance(residual, Input)),
             p.padding or Padding(*(0,) * 10),
             Scratch((p.padded_size,)),
             Scratch((TILE_ROWS * TILE_COLUMNS,), per_thread=True),

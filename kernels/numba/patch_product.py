@@ -6,7 +6,9 @@ import numpy as np
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.jit import jit
+from onnxlite.kernels.numba.memory import address
 from onnxlite.kernels.numba.patch import (
+    ADD_RESULT,
     half_patch_product,
     narrow_half_patch_product,
     narrow_patch_product,
@@ -14,6 +16,7 @@ from onnxlite.kernels.numba.patch import (
     patch_product,
     row_patch_product,
 )
+from onnxlite.kernels.numba.sealed import sealed
 from onnxlite.kernels.numba.simd import HALF_ROWS, LANES, TILE_COLUMNS, TILE_ROWS
 
 
@@ -40,50 +43,96 @@ def pack_filters(w: Array, groups: int) -> Array:
     return np.concatenate(panels, axis=1)
 
 
+def pad_bias(b: Array, groups: int) -> Array:
+    """The bias (filters,) with zeros up to whole panels for each group, shape (groups, n)."""
+    filters = b.size // groups
+    padded = np.zeros((groups, -(-filters // TILE_COLUMNS) * TILE_COLUMNS), np.float32)
+    padded[:, :filters] = b.reshape(groups, filters)
+    return padded
+
+
+#: A bias of nothing.
+_ZEROS = np.zeros(TILE_COLUMNS, np.float32)
+
+
 @jit(inline=True)
-def _tile(height, wide, a, starts, row, taps, tap, count, run, b, b_at, c, c_at, c_stride, adds):  # type: ignore[no-untyped-def]
+def _tile(
+    height, wide, a, starts, taps, count, run, b, bias, c, stride, rows, columns, residual, added, low, high, spare
+):  # type: ignore[no-untyped-def]
     if wide:
         if height == TILE_ROWS:
-            patch_product(a, starts, row, taps, tap, count, run, b, b_at, c, c_at, c_stride, adds)
+            patch_product(
+                a, starts, taps, count, run, b, bias, c, stride, rows, columns, residual, added, low, high, spare
+            )
         elif height == HALF_ROWS:
-            half_patch_product(a, starts, row, taps, tap, count, run, b, b_at, c, c_at, c_stride, adds)
+            half_patch_product(
+                a, starts, taps, count, run, b, bias, c, stride, rows, columns, residual, added, low, high, spare
+            )
         else:
-            row_patch_product(a, starts, row, taps, tap, count, run, b, b_at, c, c_at, c_stride, adds)
+            row_patch_product(
+                a, starts, taps, count, run, b, bias, c, stride, rows, columns, residual, added, low, high, spare
+            )
     elif height == TILE_ROWS:
-        narrow_patch_product(a, starts, row, taps, tap, count, run, b, b_at, c, c_at, c_stride, adds)
+        narrow_patch_product(
+            a, starts, taps, count, run, b, bias, c, stride, rows, columns, residual, added, low, high, spare
+        )
     elif height == HALF_ROWS:
-        narrow_half_patch_product(a, starts, row, taps, tap, count, run, b, b_at, c, c_at, c_stride, adds)
+        narrow_half_patch_product(
+            a, starts, taps, count, run, b, bias, c, stride, rows, columns, residual, added, low, high, spare
+        )
     else:
-        narrow_row_patch_product(a, starts, row, taps, tap, count, run, b, b_at, c, c_at, c_stride, adds)
+        narrow_row_patch_product(
+            a, starts, taps, count, run, b, bias, c, stride, rows, columns, residual, added, low, high, spare
+        )
 
 
-@jit
-def multiply_patches(  # type: ignore[no-untyped-def]
-    a, starts, first, rows, taps, run, b, columns, left, right, c, target, c_stride, tap_step, edge
-):
-    """Rows of patches times the columns ``left`` to ``right`` of packed weights, into a flat array.
+@sealed
+def multiply_patches(
+    a: int,
+    starts: int,
+    rows: int,
+    taps: int,
+    tap_count: int,
+    run: int,
+    b: int,
+    columns: int,
+    left: int,
+    right: int,
+    c: int,
+    stride: int,
+    tap_step: int,
+    bias: int,
+    residual: int,
+    then: int,
+    low: np.float32,
+    high: np.float32,
+    spare: int,
+) -> None:
+    """Rows of patches times the columns ``left`` to ``right`` of packed weights, with what follows the product.
 
-    Row ``first + r`` goes to the elements from ``target + r * c_stride + left`` on; ``left`` is the start of a panel.
+    ``c = clip(patches x weights + bias, low, high)``, with the residual added before the limits or after them as the
+    bits ``then`` say (`onnxlite.kernels.numba.patch`).  All arrays are given by their addresses, 0 is no bias or no
+    residual; those of the bias, the result and the residual are of column 0, ``left`` is the start of a panel, and a
+    step multiplies ``tap_step`` taps.
     """
-    depth = taps.size * run
-    for tap in range(0, taps.size, tap_step):
-        count = min(tap_step, taps.size - tap)
-        adds = 1 if tap > 0 else 0
+    depth = tap_count * run
+    for tap in range(0, tap_count, tap_step):
+        count = min(tap_step, tap_count - tap)
+        added = ADD_RESULT if tap > 0 else 0
+        least, most = np.float32(-np.inf), np.float32(np.inf)
+        if tap + count == tap_count:
+            least, most = low, high
+            added |= then
         for column in range(left, right, TILE_COLUMNS):
             width = min(TILE_COLUMNS, columns - column)
             wide = width > LANES
-            lanes = TILE_COLUMNS if wide else LANES
-            b_at = column * depth + tap * run * lanes
+            panel = b + 4 * (column * depth + tap * run * (TILE_COLUMNS if wide else LANES))
+            shifts = bias + 4 * column if bias != 0 and tap == 0 else address(_ZEROS, 0)
             for row in range(0, rows, TILE_ROWS):
                 left_over = rows - row
                 height = TILE_ROWS if left_over > HALF_ROWS else HALF_ROWS if left_over > 1 else 1
-                filled = min(height, left_over)
-                c_at = target + row * c_stride + column
-                if filled == height and width == lanes:
-                    _tile(height, wide, a, starts, first + row, taps, tap, count, run, b, b_at, c, c_at, c_stride, adds)
-                    continue
-                _tile(height, wide, a, starts, first + row, taps, tap, count, run, b, b_at, edge, 0, lanes, 0)
-                for i in range(filled):
-                    for j in range(width):
-                        value = edge[i * lanes + j]
-                        c[c_at + i * c_stride + j] = c[c_at + i * c_stride + j] + value if adds else value
+                place = 4 * (row * stride + column)
+                _tile(
+                    height, wide, a, starts + 8 * row, taps + 8 * tap, count, run, panel, shifts, c + place, stride,
+                    min(height, left_over), width, residual + place, added, least, most, spare,
+                )  # fmt: skip

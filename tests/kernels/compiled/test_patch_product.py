@@ -11,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnxlite.kernels.arrays import Array
-from onnxlite.kernels.numba.patch_product import multiply_patches, pack_filters, panel_width
+from onnxlite.kernels.numba.jit import jit
+from onnxlite.kernels.numba.memory import address
+from onnxlite.kernels.numba.patch import ADD_RESIDUAL, ADD_RESIDUAL_LAST
+from onnxlite.kernels.numba.patch_product import multiply_patches, pack_filters, pad_bias, panel_width
 from onnxlite.kernels.numba.simd import HALF_ROWS, LANES, TILE_COLUMNS, TILE_ROWS
 
 sys.path.append(str(Path(__file__).parent))
@@ -37,6 +40,10 @@ def product(
     part: tuple[int, int] | None = None,
     extra: int = 0,
     tap_step: int = 99,
+    bias: Array | None = None,
+    residual: Array | None = None,
+    residual_last: bool = False,
+    limits: tuple[float, float] = (-np.inf, np.inf),
 ) -> Array:
     """The rows from ``first`` on times some panels of the weights (filters, taps * run), on guarded memory."""
     memory = GuardedMemory()
@@ -46,31 +53,39 @@ def product(
     packed = memory.array((pack_filters(w, 1).size,), pack_filters(w, 1).reshape(-1))
     stride = columns + extra
     c = memory.array((rows * stride,))
-    edge = memory.array((TILE_ROWS * TILE_COLUMNS,))
+    spare = memory.array((TILE_ROWS * TILE_COLUMNS,))
     image = memory.array(a.shape, a)
-    multiply_patches(
-        image,
-        table,
-        first,
-        rows,
-        taps.astype(np.int64),
-        run,
-        packed,
-        columns,
-        left,
-        right,
-        c,
-        0,
-        stride,
-        tap_step,
-        edge,
-    )
+    shifts = None if bias is None else memory.array((pad_bias(bias, 1).size,), pad_bias(bias, 1).reshape(-1))
+    others = None
+    if residual is not None:
+        others = memory.array((rows * stride,))
+        others.reshape(rows, stride)[:, :columns] = residual
+    multiply(
+        image, table[first:], rows, taps.astype(np.int64), run, packed, columns, left, right, c, stride, tap_step,
+        NOTHING if shifts is None else shifts, NOTHING if others is None else others,
+        (ADD_RESIDUAL_LAST if residual_last else ADD_RESIDUAL) if others is not None else 0,
+        np.float32(limits[0]), np.float32(limits[1]), spare,
+    )  # fmt: skip
     memory.check()
     result = c.reshape(rows, stride)
     written = np.zeros((rows, stride), bool)
     written[:, left:right] = True
     assert np.isnan(result[~written]).all(), "other columns were written to"
     return result[:, left:right]
+
+
+NOTHING = np.empty(0, np.float32)
+
+
+@jit
+def multiply(  # type: ignore[no-untyped-def]
+    a, starts, rows, taps, run, b, columns, left, right, c, stride, tap_step, bias, residual, then, low, high, spare,
+):  # fmt: skip
+    multiply_patches(
+        address(a, 0), address(starts, 0), rows, address(taps, 0), taps.size, run, address(b, 0), columns, left, right,
+        address(c, 0), stride, tap_step, address(bias, 0) if bias.size else 0,
+        address(residual, 0) if residual.size else 0, then, low, high, address(spare, 0),
+    )  # fmt: skip
 
 
 def expected(a: Array, starts: Array, taps: Array, run: int, w: Array) -> Array:
@@ -126,6 +141,49 @@ def test_infinity_and_nan_stay_in_their_rows_and_columns() -> None:
     actual = product(a.reshape(-1), np.arange(5) * 4, np.zeros(1), 4, w)
     with np.errstate(all="ignore"):
         np.testing.assert_allclose(actual, a @ w.T, rtol=1e-5, atol=1e-5)
+
+
+@SETTINGS
+@given(
+    st.sampled_from(ROWS),
+    st.sampled_from(COLUMNS),
+    st.booleans(),
+    st.sampled_from([None, False, True]),
+    st.sampled_from([(-np.inf, np.inf), (0, np.inf), (-0.5, 0.5)]),
+    st.integers(1, 3),
+)
+def test_bias_residual_and_limits_follow_the_product(
+    rows: int,
+    columns: int,
+    with_bias: bool,
+    residual_last: bool | None,
+    limits: tuple[float, float],
+    tap_step: int,
+) -> None:
+    a, w = noise(rows * 6), noise(columns, 6)
+    a[0], w[-1, -1] = np.nan, np.inf
+    bias = noise(columns) if with_bias else None
+    residual = None if residual_last is None else noise(rows, columns)
+    actual = product(
+        a,
+        np.arange(rows) * 6,
+        np.array([0, 2, 4]),
+        2,
+        w,
+        extra=2,
+        tap_step=tap_step,
+        bias=bias,
+        residual=residual,
+        residual_last=bool(residual_last),
+        limits=limits,
+    )
+    with np.errstate(all="ignore"):
+        sums = a.reshape(rows, 6).astype(np.float64) @ w.T.astype(np.float64)
+        sums += 0 if bias is None else bias
+        sums += residual if residual is not None and not residual_last else 0
+        sums = np.clip(sums, *limits)
+        sums += residual if residual is not None and residual_last else 0
+    np.testing.assert_allclose(actual, sums, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("columns", range(1, 2 * TILE_COLUMNS + 2))
