@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from onnxlite.kernels.arrays import Array
+from onnxlite.kernels.numba.ml_scores import TRANSFORMS
 from onnxlite.kernels.numba.refusal import Answer, declines_errors
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Declined, Input, Output, Pool, Scratch
 from onnxlite.kernels.numba.table import op
@@ -17,7 +18,6 @@ from onnxlite.kernels.numba.trees import (
     NO_CLASS,
     SIGN,
     SIGN_OF_BOTH,
-    TRANSFORMS,
     Task,
     aggregate_code,
     ensemble,
@@ -310,7 +310,7 @@ def _bind(
     shape = x.shape if len(x.shape) == 2 else (1, *x.shape)
     walk, code = ensemble(trees), aggregate_code(aggregate)
     if x.dtype != FLOAT32 or walk is None or code is None or post_transform not in TRANSFORMS:
-        return Declined("only float32, no membership, and the transforms NONE, LOGISTIC and SOFTMAX are compiled")
+        return Declined("only float32 without membership is compiled")
     if len(shape) != 2 or not x.size or not trees.roots.size:
         return Declined("the samples do not fit, or there are none: the reference says how")
     inner = trees.nodes.mode != LEAF

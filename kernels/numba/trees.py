@@ -13,6 +13,7 @@ import numpy as np
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.lanes import from_bits
+from onnxlite.kernels.numba.ml_scores import highest_place, transform_row
 from onnxlite.kernels.numba.threads import parallel_for
 from onnxlite.kernels.numpy.ml_forest import LEAF, MEMBER, Forest
 
@@ -24,9 +25,6 @@ _PIECE_STEPS = 20_000
 _SUM, _AVERAGE, _MIN, _MAX = range(4)
 _AGGREGATES = {"SUM": _SUM, "AVERAGE": _AVERAGE, "MIN": _MIN, "MAX": _MAX}
 
-#: What becomes of the scores: `finish` says how.
-NONE, LOGISTIC, SOFTMAX = range(3)
-TRANSFORMS = {"NONE": NONE, "LOGISTIC": LOGISTIC, "SOFTMAX": SOFTMAX}
 #: How a class is chosen: not at all; by the highest score; by one score, which is above 0 or 1/2, and, in the last two
 #: cases, makes the scores of both classes.
 NO_CLASS, HIGHEST, SIGN, HALF, SIGN_OF_BOTH, HALF_OF_BOTH = range(6)
@@ -183,11 +181,7 @@ def _score(  # type: ignore[no-untyped-def]
 def _finish(row, labels, chosen, sample, y, t):  # type: ignore[no-untyped-def]
     """The class of a sample, and its scores after the transform."""
     if t.choice == HIGHEST:
-        best = 0
-        for i in range(1, row.size):
-            if row[i] > row[best]:
-                best = i
-        chosen[sample] = labels[best]
+        chosen[sample] = labels[highest_place(row)]
     elif t.choice != NO_CLASS:
         score = row[t.column]
         chosen[sample] = labels[1 if score > (0.5 if t.choice in (HALF, HALF_OF_BOTH) else 0.0) else 0]
@@ -195,17 +189,7 @@ def _finish(row, labels, chosen, sample, y, t):  # type: ignore[no-untyped-def]
             row[0], row[1] = 1 - score, score
         elif t.choice == SIGN_OF_BOTH:
             row[0], row[1] = -score, score
-    if t.transform == LOGISTIC:
-        for i in range(row.size):
-            small = np.exp(-np.abs(row[i]))
-            row[i] = (small if row[i] < 0 else 1.0) / (1 + small)
-    elif t.transform == SOFTMAX:
-        highest, total = row.max(), 0.0
-        for i in range(row.size):
-            row[i] = np.exp(row[i] - highest)
-            total += row[i]
-        for i in range(row.size):
-            row[i] /= total
+    transform_row(row, t.transform)
     for i in range(row.size):
         y[sample * row.size + i] = row[i]
 

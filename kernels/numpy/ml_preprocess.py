@@ -135,8 +135,8 @@ def label_encoder(
     values_tensor: Array | None = None,
 ) -> Array:
     """The value of each key, the default elsewhere; the last of equal keys counts (ai.onnx.ml LabelEncoder-4)."""
-    keys = _chosen("keys", keys_floats, keys_int64s, keys_strings, keys_tensor)
-    values = _chosen("values", values_floats, values_int64s, values_strings, values_tensor)
+    keys = chosen_vector("keys", keys_floats, keys_int64s, keys_strings, keys_tensor)
+    values = chosen_vector("values", values_floats, values_int64s, values_strings, values_tensor)
     if default_tensor is not None and values_tensor is not None:
         default = default_tensor.reshape(-1)[0]
     else:
@@ -159,8 +159,8 @@ def label_encoder_2(
     values_strings: Strings | None = None,
 ) -> Array:
     """The value of each key, the default elsewhere; the first of equal keys counts (ai.onnx.ml LabelEncoder-2)."""
-    keys = _chosen("keys", keys_floats, keys_int64s, keys_strings, None)
-    values = _chosen("values", values_floats, values_int64s, values_strings, None)
+    keys = chosen_vector("keys", keys_floats, keys_int64s, keys_strings, None)
+    values = chosen_vector("values", values_floats, values_int64s, values_strings, None)
     default = {"f": default_float, "i": default_int64, "O": default_string}[values.dtype.kind]
     return _looked_up(x, keys, values, default)
 
@@ -200,7 +200,9 @@ def _array(values: Sequence[Any] | None, strings: bool) -> Array:
 
 
 @remembered
-def _chosen(what: str, floats: Floats | None, integers: Ints | None, strings: Strings | None, tensor: Any) -> Array:
+def chosen_vector(
+    what: str, floats: Floats | None, integers: Ints | None, strings: Strings | None, tensor: Any
+) -> Array:
     """The one attribute of four that is given, as a vector of its type."""
     given = [
         np.array(values, dtype=dtype)
@@ -227,13 +229,22 @@ def zip_map(
     x: Array, *, classlabels_int64s: Ints | None = None, classlabels_strings: Strings | None = None
 ) -> list[dict[Any, float]]:
     """For each row the map from the labels to its elements, in the order of the sorted labels (ai.onnx.ml ZipMap-1)."""
-    labels = _array(classlabels_strings or classlabels_int64s, bool(classlabels_strings))
+    keys, order = _sorted_labels(classlabels_strings or classlabels_int64s)
     rows = x.reshape(1, -1) if x.ndim == 1 else x
-    if rows.ndim != 2 or rows.shape[1] != len(labels):
-        raise ValueError(f"expected a column for each of {len(labels)} labels, got the shape {x.shape}")
-    order = np.argsort(labels, kind="stable")
-    keys = labels[order].tolist()
-    return [dict(zip(keys, row, strict=True)) for row in rows[:, order].tolist()]
+    if rows.ndim != 2 or rows.shape[1] != len(keys):
+        raise ValueError(f"expected a column for each of {len(keys)} labels, got the shape {x.shape}")
+    if order is not None:
+        rows = rows[:, order]
+    return [dict(zip(keys, row, strict=True)) for row in rows.tolist()]
+
+
+@remembered
+def _sorted_labels(labels: Sequence[Any] | None) -> tuple[list[Any], Array | None]:
+    """The labels in their order, and the columns that they stand for; None for all columns as they are."""
+    given = list(labels or ())
+    order = sorted(range(len(given)), key=given.__getitem__)
+    keys = [given[column] for column in order]
+    return keys, None if keys == given else np.array(order, np.int64)
 
 
 @op("DictVectorizer", domain=ML, host=True)

@@ -78,8 +78,9 @@ _RANDOM = frozenset(
     {"Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 )
 
-#: The domains whose operators the tables above are about.
-_KNOWN_DOMAINS = frozenset({"", "onnxlite"})
+#: The domains whose operators the tables above are about; those of models (ai.onnx.ml) depend on shapes alone, or give
+#: and take what is no array.
+_KNOWN_DOMAINS = frozenset({"", "onnxlite", "ai.onnx.ml"})
 
 
 def shaping_inputs(node: Node) -> tuple[int, ...] | None:

@@ -77,7 +77,7 @@ def _check(op_type: str, version: int, x: Array, **attributes: Any) -> None:
     st.sampled_from([_MODES[:1], _MODES]),
     st.booleans(),
     st.sampled_from(["SUM", "AVERAGE", "MIN", "MAX"]),
-    st.sampled_from(["NONE", "LOGISTIC", "SOFTMAX"]),
+    st.sampled_from(["NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO", "PROBIT"]),
     st.sampled_from([1, 3]),
 )
 def test_regressor(
@@ -98,7 +98,7 @@ def test_regressor(
     st.sampled_from([1, 8, 70]),
     st.sampled_from([[0], [1], [0, 1], [0, 1, 2]]),
     st.booleans(),
-    st.sampled_from(["NONE", "LOGISTIC", "SOFTMAX"]),
+    st.sampled_from(["NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO", "PROBIT"]),
     st.sampled_from([[10], [10, 20], [10, 20, 30], None]),
 )
 def test_classifier(
