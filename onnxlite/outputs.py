@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,31 +21,33 @@ def owned(results: Sequence[Any], inputs: Iterable[Any], *, on_host: bool = True
         inputs: What it was given.
         on_host: Copy arrays from other devices to the host.
     """
+    found = [result if result.__class__ is np.ndarray or not on_host else to_host(result) for result in results]
+    if next(_arrays(found), None) is None:
+        return found
     taken = {_memory(value) for value in _arrays(inputs)}
-    return [_owned(to_host(result) if on_host else result, taken) for result in results]
+    return [_owned(result, taken) for result in found]
 
 
 def _owned(value: Any, taken: set[int]) -> Any:
-    if isinstance(value, list):
-        return [_owned(item, taken) for item in value]
-    if value.__class__ is not np.ndarray:
+    if value.__class__ is np.ndarray:
+        memory = _memory(value)
+        flags = value.flags
+        if memory in taken or not flags.writeable or not flags.c_contiguous:
+            return np.array(value, order="C")
+        taken.add(memory)
         return value
-    memory = _memory(value)
-    if memory in taken or not value.flags.writeable or not value.flags.c_contiguous:
-        return np.array(value, order="C")
-    taken.add(memory)
-    return value
+    return [_owned(item, taken) for item in value] if isinstance(value, list) else value
 
 
 def _memory(array: Array) -> int:
     """What identifies the memory that an array shows: the object at the end of its chain of bases."""
     owner = array
-    while isinstance(owner, np.ndarray) and owner.base is not None:
-        owner = owner.base
+    while (base := getattr(owner, "base", None)) is not None and isinstance(owner, np.ndarray):
+        owner = base
     return id(owner)
 
 
-def _arrays(values: Iterable[Any]) -> Iterable[Array]:
+def _arrays(values: Iterable[Any]) -> Iterator[Array]:
     for value in values:
         if isinstance(value, np.ndarray):
             yield value

@@ -27,7 +27,7 @@ class Shortcuts:
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(names)
-        self._programs: dict[Any, tuple[ShapedProgram, bool, bool]] = {}
+        self._programs: dict[Any, tuple[ShapedProgram, bool, tuple[int, ...]]] = {}
 
     def run(self, output_names: Sequence[str] | None, feeds: Mapping[str, Any]) -> list[Any] | None:
         """The results of a run, as arrays of the caller's own; None if none of that kind was remembered."""
@@ -38,11 +38,16 @@ class Shortcuts:
         entry = self._programs.get(kind)
         if entry is None:
             return None
-        program, compiled, copies = entry
-        if compiled and copies:
-            return program.run(arrays)
-        with np.errstate(all="ignore"):
-            return owned(program.run(arrays), arrays)
+        program, compiled, shared = entry
+        if compiled:
+            results = program.run(arrays)
+        else:
+            with np.errstate(all="ignore"):
+                results = program.run(arrays)
+        if shared:
+            for index, value in zip(shared, owned([results[i] for i in shared], arrays), strict=True):
+                results[index] = value
+        return results
 
     def remember(self, output_names: Sequence[str] | None, feeds: Mapping[str, Any], program: ShapedProgram) -> None:
         """Let runs of this kind, one of which went well, use the program."""
@@ -51,7 +56,7 @@ class Shortcuts:
             return
         if len(self._programs) >= _MAX_KINDS:
             self._programs.clear()
-        self._programs[found[0]] = program, program.is_compiled, program.copies_outputs
+        self._programs[found[0]] = program, program.is_compiled, program.shared_outputs
 
     def _kind(self, output_names: Any, feeds: Any) -> tuple[tuple[Any, ...], list[Any]] | None:
         """What runs are told apart by, and the arrays in the order of the names; None for unusual runs."""

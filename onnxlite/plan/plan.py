@@ -60,8 +60,8 @@ class ShapedProgram(Protocol):
         """Whether all inputs are arrays of numbers."""
 
     @property
-    def copies_outputs(self) -> bool:
-        """Whether every output is a new array that nothing else refers to."""
+    def shared_outputs(self) -> tuple[int, ...]:
+        """The indices of the outputs that are not new arrays, which nothing else refers to."""
 
     @property
     def is_compiled(self) -> bool:

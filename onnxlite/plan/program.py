@@ -85,7 +85,7 @@ class Program:
         self._offsets = dict(zip(lifetimes, offsets, strict=True))
 
     def run(self, inputs: Sequence[Any]) -> list[Any]:
-        """The outputs for inputs of the program's shapes; arrays of the caller's own where `copies_outputs`."""
+        """The outputs for inputs of the program's shapes; arrays of the caller's own but for `shared_outputs`."""
         try:
             instance = self._idle.pop()  # lists are safe between threads without a lock
         except IndexError:
@@ -101,9 +101,9 @@ class Program:
         return all(isinstance(self.storage[slot], Buffer) for slot in self.inputs)
 
     @property
-    def copies_outputs(self) -> bool:
-        """Whether every output is a new array that nothing else refers to."""
-        return all(self.is_buffer(self.root(slot)) for slot in self.outputs)
+    def shared_outputs(self) -> tuple[int, ...]:
+        """The indices of the outputs that are not new arrays, which nothing else refers to."""
+        return tuple(index for index, slot in enumerate(self.outputs) if not self.is_buffer(self.root(slot)))
 
     @property
     def is_compiled(self) -> bool:

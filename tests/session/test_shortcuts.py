@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import ModelProto
 
 import onnxlite
 from onnxlite import InferenceSession
@@ -151,3 +152,15 @@ def test_a_forked_process_goes_on_with_it(session: InferenceSession) -> None:
         y = session.run(None, feeds(1))[0]
         os._exit(0 if y.tolist() == [[0, 2]] else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_maps_and_arrays_as_results(model_of: Callable[..., ModelProto]) -> None:
+    graph = """g (float[N, 2] x) => (float[N, 2] y, seq(map(int64, float)) z) {
+      y = Neg(x) z = ai.onnx.ml.ZipMap <classlabels_int64s = [7, 5]> (y)
+    }"""
+    model = model_of(graph, header='<ir_version: 10, opset_import: ["": 18, "ai.onnx.ml": 3]>')
+    session = InferenceSession(model.SerializeToString())
+    for value in (1.0, 2.0, 3.0):
+        y, z = session.run(None, {"x": np.array([[value, 0]], np.float32)})
+        assert y.tolist() == [[-value, 0]]
+        assert z == [{5: 0.0, 7: -value}]
