@@ -12,18 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from onnxlite.kernels.arrays import Array
-from onnxlite.kernels.dtypes import element_type
 from onnxlite.kernels.expression import Expression, instruction
 from onnxlite.model.ir import Graph, Node
 from onnxlite.model.order import reads
 from onnxlite.model.specification import version_of
 from onnxlite.model.types import TensorType, ValueType
 from onnxlite.plan.dependence import is_repeatable
-from onnxlite.plan.infer import infer_types
-from onnxlite.plan.known_shapes import Shape, are_equal, known_shapes, tensor_type
+from onnxlite.plan.infer import types_beside
+from onnxlite.plan.known_shapes import Shape, are_equal, known_shapes
 
 if TYPE_CHECKING:
     from onnxlite.kernels.numba.formula import Trial
@@ -82,7 +79,7 @@ class _Group:
 
 def _candidates(graph: Graph, constants: Mapping[str, Array]) -> dict[int, _Candidate]:
     """The nodes that can be joined with others, by their indices."""
-    types = _types(graph, constants)
+    types = types_beside(graph, constants)
     folded = _depending_on_shapes(graph, constants)
     trials = {
         index: trial
@@ -97,19 +94,6 @@ def _candidates(graph: Graph, constants: Mapping[str, Array]) -> dict[int, _Cand
         for index, trial in trials.items()
         if not _has_short_rows(graph.nodes[index], shapes, constants)
     }
-
-
-def _types(graph: Graph, constants: Mapping[str, Array]) -> dict[str, ValueType]:
-    """The types of the graph's values; operators that have no schema give what their first input is."""
-    types: dict[str, ValueType] = {name: tensor_type(array) for name, array in constants.items()}
-    types.update(infer_types(graph, types))
-    private = [node for node in graph.nodes if node.domain == "onnxlite"]
-    for node in private:
-        kind = types.get(node.inputs[0])
-        element = kind.element if isinstance(kind, TensorType) and kind.element else element_type(np.float32)
-        for name in node.outputs:
-            types.setdefault(name, TensorType(element))
-    return infer_types(graph, types) if private else types
 
 
 def _trial(node: Node, types: Mapping[str, ValueType]) -> Trial | None:

@@ -26,6 +26,15 @@ _TYPE_ATTRIBUTES = ("to", "dtype", "output_dtype", "output_datatype")
 _LIKE_THE_INPUT = frozenset({"Bernoulli", "EyeLike", "RandomNormalLike", "RandomUniformLike"})
 
 
+#: The operators of plans (domain ``onnxlite``) that compute in float32 alone.
+_FLOAT32 = frozenset({"Conv", "MatMul", "MaxPool", "AveragePool"})
+
+
+def types_beside(graph: Graph, constants: Mapping[str, Array]) -> dict[str, ValueType]:
+    """The types of all values of a graph that can be told, given the initializers of it and of the graphs around it."""
+    return infer_types(graph, {name: _tensor_type(array) for name, array in constants.items()})
+
+
 def infer_types(graph: Graph, outer: Types) -> dict[str, ValueType]:
     """The types of all values of a graph that can be told, with those of the graphs around it."""
     types = dict(outer)
@@ -49,6 +58,8 @@ def _output_types(node: Node, types: Types) -> Iterable[ValueType | None]:
     bodies = [graph for _, graph in node.graphs()]
     if bodies:
         return _control_types(node, bodies[0], types)
+    if node.domain == "onnxlite" and node.op_type in _FLOAT32:
+        return [TensorType(_BY_NAME["float"])]
     schema = schema_of(node.domain, node.op_type, node.opset)
     if schema is None:
         return ()

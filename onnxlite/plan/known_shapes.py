@@ -40,7 +40,7 @@ _BROADCASTING = frozenset(
 _PRIVATE = {"Conv": (22, 3), "MaxPool": (22, 1), "AveragePool": (22, 1), "MatMul": (13, 2)}
 _ON_IMAGES = frozenset({"Conv", "MaxPool", "AveragePool"})
 #: Their attributes that are not those of that operator.
-_ADDED = frozenset({"activation", "alpha", "beta"})
+_ADDED = frozenset({"activation", "alpha", "beta", "residual_last", "scale", "a_perm", "b_perm"})
 
 #: What an operator's shape is inferred from may be its inputs' values: of constants up to this many elements.
 _SMALL = 64
@@ -110,6 +110,8 @@ def _private_shape(node: Node, given: Sequence[Shape], names: Iterator[str]) -> 
     first = given[0]
     moved = node.op_type in _ON_IMAGES and not isinstance(first, str)
     shapes = [(first[0], first[-1], *first[1:-1]) if moved else first, *given[1:count]]
+    if node.op_type == "MatMul":
+        shapes = [_transposed(s, node.attributes.get(f"{x}_perm")) for s, x in zip(shapes, "ab", strict=True)]
     attributes = {name: value for name, value in node.attributes.items() if name not in _ADDED}
     plain = replace(node, domain="", opset=opset, inputs=node.inputs[:count], attributes=attributes)
     kinds = [
@@ -118,6 +120,10 @@ def _private_shape(node: Node, given: Sequence[Shape], names: Iterator[str]) -> 
     ]
     shape = _declared(inferred_types(plain, kinds, {})[0], names)
     return (shape[0], *shape[2:], shape[1]) if moved and not isinstance(shape, str) else shape
+
+
+def _transposed(shape: Shape, perm: Sequence[int] | None) -> Shape:
+    return shape if perm is None or isinstance(shape, str) else tuple(shape[axis] for axis in perm)
 
 
 def _type(name: str, shapes: Mapping[str, Shape], types: Mapping[str, ValueType]) -> ValueType | None:

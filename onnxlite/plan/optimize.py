@@ -16,8 +16,8 @@ from onnxlite.options import GraphOptimizationLevel
 from onnxlite.plan.bind import needed_nodes
 from onnxlite.plan.fold_constants import fold_constants
 from onnxlite.plan.fold_normalization import fold_normalization
-from onnxlite.plan.fuse_convolution import fuse_convolution
 from onnxlite.plan.fuse_elementwise import fuse_elementwise
+from onnxlite.plan.fuse_product import fuse_product
 from onnxlite.plan.layout import channels_last
 from onnxlite.plan.place import place
 from onnxlite.plan.recognize import recognize
@@ -55,8 +55,8 @@ def optimize(
     graph = fold_normalization(graph, keep, known)
     if level >= GraphOptimizationLevel.ORT_ENABLE_LAYOUT:
         graph = channels_last(graph, keep, known)
-        graph = fuse_convolution(graph, keep, known)
     if level >= GraphOptimizationLevel.ORT_ENABLE_EXTENDED:
+        graph = fuse_product(graph, keep, known)
         graph = fuse_elementwise(graph, keep, known)
     inner = {**known, **graph.initializers}
     nodes = tuple(_with_bodies(_unshielded(node), level, providers, inner) for node in graph.nodes)

@@ -14,6 +14,7 @@ from program_graphs import Sketch, reference
 from onnxlite.errors import OnnxliteError
 from onnxlite.model import Graph, Node, Value
 from onnxlite.plan import Binding, bind, execute
+from onnxlite.plan.known_shapes import tensor_type
 
 Growth = Callable[[st.DrawFn, "Images"], None]
 
@@ -356,10 +357,15 @@ def operators(graph: Graph) -> Counter[str]:
 
 
 def made(
-    nodes: Sequence[Node], inputs: Sequence[str], outputs: Sequence[str], constants: Mapping[str, Any] | None = None
+    nodes: Sequence[Node],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    constants: Mapping[str, Any] | None = None,
+    types: Mapping[str, Any] | None = None,
 ) -> Graph:
-    """A graph written by hand."""
-    return Graph("g", tuple(map(Value, inputs)), tuple(map(Value, outputs)), tuple(nodes), dict(constants or {}))
+    """A graph written by hand; the types of inputs are those of example arrays."""
+    declared = tuple(Value(name, tensor_type(types[name]) if types and name in types else None) for name in inputs)
+    return Graph("g", declared, tuple(map(Value, outputs)), tuple(nodes), dict(constants or {}))
 
 
 def node(op: str, inputs: Sequence[str], outputs: Sequence[str], opset: int = 17, **attributes: Any) -> Node:

@@ -21,7 +21,7 @@ from onnxlite.kernels.op import Kernel
 from onnxlite.model import Graph, Node, Value
 from onnxlite.options import GraphOptimizationLevel
 from onnxlite.plan import Binding, bind, run_plan
-from onnxlite.plan.fuse_convolution import fuse_convolution
+from onnxlite.plan.fuse_product import fuse_product
 from onnxlite.plan.layout import channels_last
 from onnxlite.plan.optimize import optimize
 from onnxlite.providers import Declined, Operator, create_provider
@@ -76,7 +76,7 @@ def test_random_networks_give_the_same_results(drawn: tuple[Images, list[str]], 
 def test_random_networks_give_the_same_results_in_compiled_code(drawn: tuple[Images, list[str]]) -> None:
     s, outputs = drawn
     # Elementwise operators are left out: each group of them would be compiled for this test alone.
-    graph = fuse_convolution(channels_last(s.graph(outputs), frozenset(outputs), {}), frozenset(outputs), {})
+    graph = fuse_product(channels_last(s.graph(outputs), frozenset(outputs), {}), frozenset(outputs), {})
     plan = bind(graph, outputs, Binding([IMAGE_KERNELS, reference()], threads=2, wait_for_compiler=True))
     given = list(s.inputs.values())
     for _ in range(2):

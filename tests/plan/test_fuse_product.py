@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from onnxlite.model import Graph, Node, Value
-from onnxlite.plan.fuse_convolution import fuse_convolution
+from onnxlite.plan.fuse_product import fuse_product
 from onnxlite.plan.layout import channels_last
 
 sys.path.append(str(Path(__file__).parent))
@@ -43,13 +43,13 @@ CONV = conv(["x", "w", "b"], "c")
 
 
 def check(graph: Graph, outputs: Sequence[str], *inputs: Any, keep: Sequence[str] = ()) -> Graph:
-    after = fuse_convolution(graph, frozenset([*outputs, *keep]), {})
+    after = fuse_product(graph, frozenset([*outputs, *keep]), {})
     assert_close(results(after, outputs, inputs), results(graph, outputs, inputs), outputs)
     return after
 
 
 def of(*nodes: Node, outputs: Sequence[str] = ("y",), keep: Sequence[str] = (), **constants: Any) -> Graph:
-    return check(made(nodes, ["x"], outputs, {**CONSTANTS, **constants}), outputs, X, keep=keep)
+    return check(made(nodes, ["x"], outputs, {**CONSTANTS, **constants}, {"x": X}), outputs, X, keep=keep)
 
 
 @SETTINGS
@@ -58,7 +58,7 @@ def test_random_networks_give_the_same_results(drawn: tuple[Images, list[str]]) 
     s, outputs = drawn
     graph = s.graph(outputs)
     turned = channels_last(graph, frozenset(outputs), {})
-    after = fuse_convolution(turned, frozenset(outputs), {})
+    after = fuse_product(turned, frozenset(outputs), {})
     assert_close(
         results(after, outputs, list(s.inputs.values())), results(graph, outputs, list(s.inputs.values())), outputs
     )
@@ -81,6 +81,16 @@ TAKEN: dict[str, tuple[list[Node], dict[str, Any], str]] = {
     "factor of all": ([node("Mul", ["k", "c"], ["y"])], {"k": np.float32(3)}, ""),
     "term": ([node("Add", ["k", "c"], ["y"])], {"k": noise(4)}, ""),
     "term of all": ([node("Sum", ["c", "k"], ["y"])], {"k": noise(1, 1)}, ""),
+    "difference": ([node("Sub", ["c", "k"], ["y"])], {"k": noise(4)}, ""),
+    "quotient": ([node("Div", ["c", "k"], ["y"])], {"k": noise(1, 4) + 3}, ""),
+    "elu": ([node("Elu", ["c"], ["y"], alpha=0.5)], {}, "Elu"),
+    "tanh": ([node("Tanh", ["c"], ["y"])], {}, "Tanh"),
+    "mish": ([node("Mish", ["c"], ["y"], opset=18)], {}, "Mish"),
+    "swish": ([node("Swish", ["c"], ["y"], opset=24, alpha=1.5)], {}, "Swish"),
+    "gelu": ([node("Gelu", ["c"], ["y"], opset=20)], {}, "Gelu"),
+    "gelu by tanh": ([node("Gelu", ["c"], ["y"], opset=20, approximate="tanh")], {}, "GeluTanh"),
+    "one slope": ([node("PRelu", ["c", "k"], ["y"])], {"k": np.full((1, 1, 1), 0.2, np.float32)}, "LeakyRelu"),
+    "residual after activation": ([node("Relu", ["c"], ["r"]), node("Add", ["x2", "r"], ["y"])], {}, "Relu"),
     "residual": ([node("Add", ["c", "x2"], ["y"])], {}, ""),
     "residual, first": ([node("Add", ["x2", "c"], ["y"])], {}, ""),
     "residual and activation": ([node("Sum", ["c", "x2"], ["s"]), node("Relu", ["s"], ["y"])], {}, "Relu"),
@@ -123,13 +133,16 @@ LEFT: dict[str, tuple[list[Node], dict[str, Any]]] = {
     "a factor per column": ([node("Mul", ["c", "k"], ["y"])], {"k": noise(1, 5, 1, 1)}),
     "more axes": ([node("Mul", ["c", "k"], ["y"])], {"k": noise(1, 1, 1, 1, 1)}),
     "a product": ([node("Mul", ["c", "x2"], ["y"])], {}),
-    "a difference": ([node("Sub", ["c", "k"], ["y"])], {"k": noise(4)}),
+    "a difference from a constant": ([node("Sub", ["k", "c"], ["y"])], {"k": noise(4)}),
+    "a quotient of a constant": ([node("Div", ["k", "c"], ["y"])], {"k": noise(4)}),
+    "a quotient by zero": ([node("Div", ["c", "k"], ["y"])], {"k": np.float32([1, 0, 1, 1])}),
     "three terms": ([node("Sum", ["c", "x2", "x2"], ["y"])], {}),
     "another type": ([node("Cast", ["c"], ["d"], to=11), node("Relu", ["d"], ["y"])], {}),
     "limits that a run tells": (
         [node("ReduceMin", ["x"], ["low"], keepdims=0), node("Clip", ["c", "low"], ["y"])],
         {},
     ),
+    "a slope per filter": ([node("PRelu", ["c", "k"], ["y"])], {"k": noise(4)}),
     "what is pooled": (
         [node("ReduceMean", ["x2"], ["m"], axes=(1, 2)), node("Relu", ["m"], ["n"]), node("Add", ["c", "n"], ["y"])],
         {},
@@ -230,4 +243,4 @@ def test_a_limit_that_is_left_out_is_finite(opset: int, limit: str | None) -> No
 def test_onnx_s_own_convolution_is_left() -> None:
     nodes = [node("Conv", ["x", "w"], ["c"]), node("Relu", ["c"], ["y"])]
     graph = made(nodes, ["x"], ["y"], CONSTANTS)
-    assert fuse_convolution(graph, frozenset(["y"]), {}).nodes == tuple(nodes)
+    assert fuse_product(graph, frozenset(["y"]), {}).nodes == tuple(nodes)

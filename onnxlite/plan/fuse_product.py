@@ -1,0 +1,123 @@
+"""The pass that gives products and convolutions what follows them: scale, bias, residual, activation.
+
+The kernels apply these to the result while it is in the cache; `onnxlite.plan.followers` says what can follow.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from onnxlite.kernels.arrays import Array
+from onnxlite.model.ir import Graph, Node
+from onnxlite.model.order import reads
+from onnxlite.model.types import TensorType, ValueType
+from onnxlite.plan.followers import Constants, Rules, is_activated
+from onnxlite.plan.infer import types_beside
+from onnxlite.plan.known_shapes import known_shapes
+
+
+def fuse_product(graph: Graph, keep: frozenset[str], outer: Mapping[str, Array]) -> Graph:
+    """The graph with the followers of each channels-last convolution, MatMul and Gemm in the product's node.
+
+    A MatMul or Gemm that has such followers becomes a node ``onnxlite.MatMul``.
+
+    Args:
+        graph: The graph, its nodes in order.
+        keep: Names of values that must remain.
+        outer: The initializers of the graphs around it.
+    """
+    if not any(node.op_type in ("Conv", "MatMul", "Gemm") for node in graph.nodes):
+        return graph
+    constants = Constants({**outer, **graph.initializers}, dict(graph.initializers))
+    types = types_beside(graph, constants.known)
+    rules = Rules(constants, known_shapes(graph, types, constants.known))
+    products = [_Product(node, own) for node in graph.nodes if (own := _started(node, types, rules)) is not None]
+    _take_followers(products, rules, _readers(graph), keep | {value.name for value in graph.outputs})
+    replaced: dict[int, Node | None] = {}
+    for product in products:
+        if product.followers:
+            replaced.update((id(node), None) for node in (product.origin, *product.followers))
+            # The last follower's place is behind everything that the product reads now.
+            replaced[id(product.followers[-1])] = product.node
+    nodes = tuple(n for node in graph.nodes if (n := replaced.get(id(node), node)) is not None)
+    return replace(graph, nodes=nodes, initializers=constants.own)
+
+
+@dataclass(slots=True)
+class _Product:
+    """A node of the graph, and the same as a product with some followers in it."""
+
+    origin: Node
+    node: Node
+    followers: list[Node] = field(default_factory=list)
+
+
+def _readers(graph: Graph) -> dict[str, list[Node]]:
+    readers: dict[str, list[Node]] = defaultdict(list)
+    for node in graph.nodes:
+        for name in set(reads(node)):
+            readers[name].append(node)
+    return readers
+
+
+def _take_followers(
+    products: Sequence[_Product], rules: Rules, readers: Mapping[str, list[Node]], keep: frozenset[str]
+) -> None:
+    """Put into each product what follows it and nobody else needs.
+
+    A sum of two products goes to one without an activation, if there is one: it can take what follows the sum too.
+    """
+    claimed: set[int] = set()
+    for activated in (False, True):
+        for product in products:
+            while is_activated(product.node) == activated:
+                output = product.node.outputs[0]
+                following = readers.get(output, [])
+                if output in keep or len(following) != 1 or id(following[0]) in claimed:
+                    break
+                fused = rules.with_follower(product.node, following[0])
+                if fused is None:
+                    break
+                claimed.add(id(following[0]))
+                product.followers.append(following[0])
+                product.node = replace(fused, outputs=following[0].outputs, name=following[0].name or fused.name)
+
+
+def _started(node: Node, types: Mapping[str, ValueType], rules: Rules) -> Node | None:
+    """A node as a product that followers can be put into, if it is one of float32."""
+    if node.domain == "onnxlite" and node.op_type in ("Conv", "MatMul"):
+        return node
+    if node.domain or node.op_type not in ("MatMul", "Gemm"):
+        return None
+    if not any(_is_float32(types.get(name)) for name in (*node.inputs[:2], *node.outputs)):
+        return None
+    product = replace(node, op_type="MatMul", domain="onnxlite", opset=1, inputs=node.inputs[:2], attributes={})
+    return product if node.op_type == "MatMul" else _gemm(node, product, rules)
+
+
+def _gemm(node: Node, product: Node, rules: Rules) -> Node | None:
+    """A Gemm with a constant C that is the same for all rows, or without."""
+    given = node.attributes
+    attributes = {f"{x.lower()}_perm": (1, 0) for x in "AB" if given.get(f"trans{x}", 0)}
+    if given.get("alpha", 1.0) != 1:
+        attributes["scale"] = given["alpha"]
+    product = replace(product, attributes=attributes)
+    beta = given.get("beta", 1.0)
+    if len(node.inputs) < 3 or not node.inputs[2] or beta == 0:
+        return product
+    c = rules.constants.known.get(node.inputs[2])
+    bias = None if c is None or node.opset < 7 or c.ndim > 2 else rules.per_column(product, c)
+    if bias is None:
+        return None
+    added = node.inputs[2]
+    if beta != 1 or bias.shape != np.shape(c):
+        added = rules.constants.add(f"{node.outputs[0]}/bias", bias * np.float32(beta))
+    return replace(product, inputs=(*product.inputs, added))
+
+
+def _is_float32(kind: ValueType | None) -> bool:
+    return isinstance(kind, TensorType) and kind.dtype == np.float32
