@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from onnxlite.kernels.geometry import windows
-from onnxlite.kernels.numba.depthwise import bind_depthwise
+from onnxlite.kernels.numba.depthwise import WIDEST, bind_depthwise
 from onnxlite.kernels.numba.direct import bind_convolution
 from onnxlite.kernels.numba.epilogue import COLUMN_BIAS, NO_BIAS, Epilogue, activation_code
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Declined, Input
@@ -53,7 +53,7 @@ def conv(
     bias = None if b is None else b.value
     epilogue = Epilogue(NO_BIAS if b is None else COLUMN_BIAS, *code)
     added = np.empty(0, np.float32) if residual is None else Input(3, flat=True)
-    if group > 1 and w.shape[:2] == (group, 1) and len(x.shape) <= 4:
+    if group > 1 and w.shape[:2] == (group, 1) and len(x.shape) <= 4 and kernel[-1] <= WIDEST:
         return bind_depthwise(x, w.value, bias, added, where, epilogue)
     size = tile_size(where, *w.shape[1::-1]) if group == 1 else 0
     if size:

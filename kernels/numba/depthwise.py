@@ -1,153 +1,106 @@
 """Conv where every filter reads one channel: each position's window times the weights, channel by channel.
 
-Images have the channels last.  Nothing is padded: at the borders, the taps that fall outside are left out.
+Images have the channels last.  A kernel is made for each width, stride and dilation of the windows: it computes some
+neighbouring positions at once, so that a column of the image that several windows share is read once, and the sums stay
+in registers.  Nothing is padded: rows outside the image are left out, and columns outside are read from zeros.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import functools
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.geometry import Windows
-from onnxlite.kernels.numba.epilogue import Epilogue, apply_epilogue
+from onnxlite.kernels.numba.epilogue import Epilogue
+from onnxlite.kernels.numba.finish import apply_rest, finish
 from onnxlite.kernels.numba.jit import jit
+from onnxlite.kernels.numba.memory import address
 from onnxlite.kernels.numba.prepared import prepared
 from onnxlite.kernels.numba.simd import LANES
-from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Input, Output, Pool
+from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Input, Output, Pool, Scratch
 from onnxlite.kernels.numba.threads import parallel_for
-from onnxlite.kernels.numba.vector import fma, load, store
+from onnxlite.kernels.numba.window_block import WindowRow, window_block
 
 #: The multiply-adds in one piece of work.
-_PIECE_WORK = 1 << 17
+_PIECE_WORK = 1 << 19
+#: How many neighbouring positions a kernel may compute at once, the best first.
+_BLOCKS = (8, 7, 4)
+#: The widest windows that a kernel is made for: their taps are written out.
+WIDEST = 31
 
 
 class Geometry(NamedTuple):
-    """The windows on two spatial axes, in elements; the last three are the columns whose windows need no border."""
+    """The windows on two spatial axes, in elements; what a kernel is made for is not in it."""
 
     channels: int
     height: int
     width: int
     kernel_height: int
-    kernel_width: int
     stride_height: int
-    stride_width: int
     dilation_height: int
-    dilation_width: int
     begin_height: int
     begin_width: int
     output_height: int
     output_width: int
-    inner_start: int
-    inner_stop: int
 
 
-@jit(inline=True)
-def _first_tap(position: int, dilation: int) -> int:
-    """The first tap that does not fall before the image, for a window that starts at a position."""
-    return max(0, -(position // dilation))
+@functools.cache
+def _convolver(row: WindowRow) -> Any:
+    """The compiled convolution for windows of a width."""
+    sum_windows = window_block(row)
+    block, stride, taps, few = row.block, row.stride, row.taps, row.few
 
-
-@jit(inline=True)
-def _last_tap(position: int, dilation: int, length: int, taps: int) -> int:
-    """The tap behind the last one that does not fall behind the image."""
-    return max(0, min(taps, (length - position + dilation - 1) // dilation))
-
-
-@jit(inline=True)
-def _four(x, origin, top, bottom, g, w, start, channel, y, target):  # type: ignore[no-untyped-def]
-    """LANES channels at four neighbouring positions: the weights are read once for all of them."""
-    a0 = a1 = a2 = a3 = start
-    step = g.stride_width * g.channels
-    for i in range(top, bottom):
-        line = origin + i * g.dilation_height * g.width * g.channels
-        for j in range(g.kernel_width):
-            at = line + j * g.dilation_width * g.channels
-            weight = load(w, (i * g.kernel_width + j) * g.channels + channel)
-            a0 = fma(load(x, at), weight, a0)
-            a1 = fma(load(x, at + step), weight, a1)
-            a2 = fma(load(x, at + 2 * step), weight, a2)
-            a3 = fma(load(x, at + 3 * step), weight, a3)
-    store(y, target, a0)
-    store(y, target + g.channels, a1)
-    store(y, target + 2 * g.channels, a2)
-    store(y, target + 3 * g.channels, a3)
-
-
-@jit
-def _one(x, origin, top, bottom, left, right, g, w, start, channel, y, target):  # type: ignore[no-untyped-def]
-    """LANES channels at one position, with the taps top to bottom and left to right."""
-    total = start
-    for i in range(top, bottom):
-        line = origin + i * g.dilation_height * g.width * g.channels
-        for j in range(left, right):
-            weight = load(w, (i * g.kernel_width + j) * g.channels + channel)
-            total = fma(load(x, line + j * g.dilation_width * g.channels), weight, total)
-    store(y, target, total)
-
-
-@jit
-def _few_channels(x, origin, top, bottom, left, right, g, w, bias, y, target):  # type: ignore[no-untyped-def]
-    """One position of an image with less than LANES channels."""
-    for channel in range(g.channels):
-        total = bias[channel]
-        for i in range(top, bottom):
-            line = origin + i * g.dilation_height * g.width * g.channels + channel
-            for j in range(left, right):
-                weight = w[(i * g.kernel_width + j) * g.channels + channel]
-                total += x[line + j * g.dilation_width * g.channels] * weight
-        y[target + channel] = total
-
-
-@jit
-def _rows(start, stop, thread, x, image, g, w, bias, y, target, residual, e):  # type: ignore[no-untyped-def]
-    """Some rows of the output of one image."""
-    for row in range(start, stop):
-        iy = row * g.stride_height - g.begin_height
-        top = _first_tap(iy, g.dilation_height)
-        bottom = _last_tap(iy, g.dilation_height, g.height, g.kernel_height)
-        line = image + iy * g.width * g.channels
-        place = target + row * g.output_width * g.channels
-        column = 0
-        while column < g.output_width:
-            ix = column * g.stride_width - g.begin_width
-            origin, at = line + ix * g.channels, place + column * g.channels
-            whole = g.inner_start <= column and column + 4 <= g.inner_stop and g.channels >= LANES
-            if whole:
-                for block in range(0, g.channels, LANES):
+    @jit
+    def rows_of(start, stop, thread, x, image, g, w, bias, y, target, residual, f, zeros, spare):  # type: ignore[no-untyped-def]
+        """Some rows of the output of one image."""
+        wide = -(-g.channels // LANES) * LANES
+        for line in range(start, stop):
+            iy = line * g.stride_height - g.begin_height
+            top = max(0, -(iy // g.dilation_height))
+            bottom = max(top, min(g.kernel_height, (g.height - iy + g.dilation_height - 1) // g.dilation_height))
+            source = image + (iy + top * g.dilation_height) * g.width * g.channels
+            place = target + line * g.output_width * g.channels
+            step = 4 * g.dilation_height * g.width * g.channels
+            for column in range(0, g.output_width, block):
+                ix = column * stride - g.begin_width
+                filled = min(block, g.output_width - column)
+                for first in range(0, g.channels, LANES):
                     # The last vector is moved back to end with the last channel: it computes some channels twice.
-                    c = min(block, g.channels - LANES)
-                    _four(x, origin + c, top, bottom, g, w, load(bias, c), c, y, at + c)
-            else:
-                left = _first_tap(ix, g.dilation_width)
-                right = _last_tap(ix, g.dilation_width, g.width, g.kernel_width)
-                if g.channels >= LANES:
-                    for block in range(0, g.channels, LANES):
-                        c = min(block, g.channels - LANES)
-                        _one(x, origin + c, top, bottom, left, right, g, w, load(bias, c), c, y, at + c)
-                else:
-                    _few_channels(x, origin, top, bottom, left, right, g, w, bias, y, at)
-            done = 4 if whole else 1
-            if e.activation or residual.size > 0:
-                apply_epilogue(y, at, 1, done * g.channels, 0, bias, 0, 0, residual, e.activation, e.alpha, e.beta)
-            column += done
+                    c = 0 if few else min(first, g.channels - LANES)
+                    a = address(x, source + ix * g.channels + c)
+                    b = address(w, top * taps * wide + c)
+                    at = place + column * g.channels + c
+                    others = address(residual, at) if f.added else 0
+                    sum_windows(
+                        a, step, bottom - top, g.channels, ix, g.width, b, wide, address(bias, c), address(y, at),
+                        filled, others, f.added, f.low, f.high, address(zeros, 0),
+                        address(spare, thread * spare.shape[1]),
+                    )  # fmt: skip
+            apply_rest(y, place, 1, g.output_width * g.channels, 0, residual, f)
 
+    @jit
+    def convolve_depthwise(pool, x, w, bias, residual, y, images, g, f, zeros, spare):  # type: ignore[no-untyped-def]
+        """``y = activation(conv(x, w) + bias + residual)``, all arrays flat, channels last, a filter per channel."""
+        work = g.output_width * g.channels * g.kernel_height * taps
+        for image in range(images):
+            source = image * g.height * g.width * g.channels
+            target = image * g.output_height * g.output_width * g.channels
+            arguments = (x, source, g, w, bias, y, target, residual, f, zeros, spare)
+            parallel_for(pool, rows_of, arguments, g.output_height, max(1, _PIECE_WORK // work))
 
-@jit
-def convolve_depthwise(pool, x, w, bias, residual, y, images, g, e):  # type: ignore[no-untyped-def]
-    """``y = activation(conv(x, w) + bias + residual)``, all arrays flat, channels last, a filter per channel."""
-    work = g.output_width * g.channels * g.kernel_height * g.kernel_width
-    for image in range(images):
-        source = image * g.height * g.width * g.channels
-        target = image * g.output_height * g.output_width * g.channels
-        arguments = (x, source, g, w, bias, y, target, residual, e)
-        parallel_for(pool, _rows, arguments, g.output_height, max(1, _PIECE_WORK // work))
+    return convolve_depthwise
 
 
 def taps_first(w: Array) -> Array:
-    """The weights (channels, 1, kernel...) as taps x channels, flat."""
-    return np.array(w.reshape(w.shape[0], -1).T, order="C").reshape(-1)
+    """The weights (channels, 1, kernel...) as taps x channels, with zeros up to whole vectors, flat."""
+    channels = w.shape[0]
+    taps = w.reshape(channels, -1)
+    padded = np.zeros((taps.shape[1], -(-channels // LANES) * LANES), np.float32)
+    padded[:, :channels] = taps.T
+    return padded.reshape(-1)
 
 
 def bind_depthwise(
@@ -155,18 +108,25 @@ def bind_depthwise(
 ) -> Bound:
     """The convolution with a filter per channel on one or two spatial axes; weights are (channels, 1, kernel...)."""
     channels = w.shape[0]
+    bias = np.zeros(-(-channels // LANES) * LANES, np.float32)
+    bias[:channels] = 0 if b is None else b
+    width = where.output[-1]
+    block = min(_BLOCKS, key=lambda block: -(-width // block) * block)
+    row = WindowRow(block, where.kernel[-1], where.strides[-1], where.dilations[-1], channels < LANES)
     return Bound(
-        convolve_depthwise,
+        _convolver(row),
         (
             Pool(),
             Input(0, flat=True),
             prepared(w, taps_first),
-            np.zeros(channels, np.float32) if b is None else np.array(b),
+            bias,
             residual,
             Output(flat=True),
             x.shape[0],
             _geometry(where, channels),
-            e,
+            finish(e, isinstance(residual, Input)),
+            np.zeros(LANES, np.float32),
+            Scratch((block * LANES,), per_thread=True),
         ),
         (ArraySpec((x.shape[0], *where.output, channels), FLOAT32),),
     )
@@ -179,7 +139,4 @@ def _geometry(where: Windows, channels: int) -> Geometry:
         ones + values for values in (where.image, where.kernel, where.strides, where.dilations)
     )
     begins, output = zeros + where.begins, ones + where.output
-    inner = -(-begins[1] // strides[1])
-    last = (image[1] + begins[1] - (kernel[1] - 1) * dilations[1] - 1) // strides[1] + 1
-    sizes = (*image, *kernel, *strides, *dilations, *begins, *output)
-    return Geometry(channels, *sizes, inner, max(inner, min(last, output[1])))  # type: ignore[call-arg]
+    return Geometry(channels, *image, kernel[0], strides[0], dilations[0], *begins, *output)

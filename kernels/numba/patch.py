@@ -64,15 +64,17 @@ def _make_patch_product(rows: int, vectors: int) -> Any:
                 code, lines, builder.inttoptr(taps, _INTS), tap_count, run, builder.inttoptr(b, _FLOATS), first
             )
             low, high, spare = rest
-            places, residuals = (_rows(builder, p, stride, filled_rows, spare, rows, vectors) for p in (c, residual))
+            places, residuals = (
+                rows_of_tile(builder, p, stride, filled_rows, spare, rows, vectors) for p in (c, residual)
+            )
             limits = code.splat(low), code.splat(high)
             whole = builder.icmp_signed(">=", filled_columns, _constant(vectors * LANES))
             with builder.if_else(whole) as (then, otherwise):
                 with then:
-                    _store(code, sums, places, residuals, added, limits, None)
+                    store_tile(code, sums, places, residuals, added, limits, None)
                 with otherwise:
                     left_over = builder.sub(filled_columns, _constant((vectors - 1) * LANES))
-                    _store(code, sums, places, residuals, added, limits, left_over)
+                    store_tile(code, sums, places, residuals, added, limits, left_over)
             return context.get_dummy_value()
 
         number, integer = types.float32, types.intp
@@ -133,7 +135,7 @@ def _patch_sums(
     return results
 
 
-def _rows(builder: Any, place: Any, stride: Any, filled: Any, spare: Any, rows: int, vectors: int) -> list[Any]:
+def rows_of_tile(builder: Any, place: Any, stride: Any, filled: Any, spare: Any, rows: int, vectors: int) -> list[Any]:
     """The addresses of the rows of a tile; those that are not filled lie in spare memory."""
     step = builder.mul(stride, _constant(4))
     addresses = [place]
@@ -144,7 +146,7 @@ def _rows(builder: Any, place: Any, stride: Any, filled: Any, spare: Any, rows: 
     return [builder.inttoptr(address, _FLOATS) for address in addresses]
 
 
-def _store(
+def store_tile(
     code: VectorCode, sums: list[list[Any]], places: list[Any], residuals: list[Any], added: Any, limits: Any, last: Any
 ) -> None:
     """Add, cut and store; of the last vector of each row only ``last`` lanes, or all if that is None."""
