@@ -7,7 +7,6 @@ non-negative and inside the file.
 
 from __future__ import annotations
 
-import mmap
 import os
 import stat
 import warnings
@@ -19,6 +18,7 @@ import numpy as np
 
 from onnxlite.errors import InvalidGraph
 from onnxlite.kernels.arrays import Array
+from onnxlite.kernels.mapped import file_bytes
 
 _KEYS = frozenset({"location", "offset", "length", "checksum", "basepath"})
 
@@ -62,7 +62,7 @@ class ExternalFiles:
     """
 
     folder: Path | None = None
-    in_memory: Mapping[str, bytes] = field(default_factory=dict)
+    in_memory: Mapping[str, bytes | Array] = field(default_factory=dict)
     _mapped: dict[str, Array] = field(default_factory=dict)
 
     def read(self, reference: ExternalReference, tensor: str, size: int) -> Array:
@@ -94,18 +94,12 @@ class ExternalFiles:
                 "load it by path, or set the session entry 'session.model_external_initializers_file_folder_path'"
             )
         if location not in self._mapped:
-            self._mapped[location] = _mapped(_open_confined(self.folder, location, tensor))
+            descriptor = _open_confined(self.folder, location, tensor)
+            try:
+                self._mapped[location] = file_bytes(self.folder / location, descriptor)
+            finally:
+                os.close(descriptor)
         return self._mapped[location]
-
-
-def _mapped(descriptor: int) -> Array:
-    """The file's bytes as a read-only array; closes the descriptor."""
-    try:
-        if not os.fstat(descriptor).st_size:
-            return np.empty(0, np.uint8)
-        return np.frombuffer(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), np.uint8)
-    finally:
-        os.close(descriptor)
 
 
 def _open_confined(folder: Path, location: str, tensor: str) -> int:

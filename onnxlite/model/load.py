@@ -15,6 +15,7 @@ from onnxlite.errors import InvalidArgument, InvalidGraph, InvalidProtobuf, NoMo
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.dtypes import ElementType, element_type
 from onnxlite.model.external import ExternalFiles
+from onnxlite.model.inside import INSIDE
 from onnxlite.model.ir import AttributeReference, AttributeValue, Function, Graph, Model, Node, Value
 from onnxlite.model.order import topological_order
 from onnxlite.model.read import ModelSource, read_proto, source_name
@@ -49,7 +50,7 @@ def load_model(
     """
     if isinstance(source, Model):
         return source
-    proto, folder = read_proto(source)
+    proto, folder, content = read_proto(source)
     if not proto.HasField("graph"):
         raise NoModel(f"No graph was found in the protobuf: there is none in {source_name(source)}")
     if proto.ir_version > onnx.IR_VERSION:
@@ -57,7 +58,9 @@ def load_model(
             f"{source_name(source)} is of IR version {proto.ir_version}; the installed onnx {onnx.__version__} knows "
             f"them up to {onnx.IR_VERSION}: install a newer onnx"
         )
-    files = ExternalFiles(Path(external_folder) if external_folder is not None else folder, external_files or {})
+    files = ExternalFiles(
+        Path(external_folder) if external_folder is not None else folder, {**(external_files or {}), INSIDE: content}
+    )
     try:
         model = _Loader(files, initializers or {}).model(proto)
         validate_model(model)

@@ -13,6 +13,7 @@ from onnxlite.errors import InvalidGraph
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.dtypes import ElementType, element_type
 from onnxlite.model.external import ExternalFiles, parse_reference
+from onnxlite.model.inside import INSIDE, LEAST
 
 #: What a dense tensor in a protobuf can hold; a sparse one that expands to more is refused.
 _MAX_DENSE_BYTES = 2**31
@@ -104,25 +105,31 @@ def _element_count(dims: Iterable[int], name: str) -> int:
 
 
 def _raw_array(tensor: onnx.TensorProto, element: ElementType, count: int) -> Array:
-    size = _byte_size(element, count, tensor.name)
-    if len(tensor.raw_data) != size:
-        raise InvalidGraph(
-            f"tensor '{tensor.name}' of type {element} and shape {list(tensor.dims)} takes {size} bytes, "
-            f"but has {len(tensor.raw_data)}"
-        )
+    _check_size(tensor, element, len(tensor.raw_data), _byte_size(element, count, tensor.name))
     return _frozen(_normalized(numpy_helper.to_array(tensor)))
+
+
+def _check_size(tensor: onnx.TensorProto, element: ElementType, size: int, needed: int) -> None:
+    if size != needed:
+        raise InvalidGraph(
+            f"tensor '{tensor.name}' of type {element} and shape {list(tensor.dims)} takes {needed} bytes, "
+            f"but has {size}"
+        )
 
 
 def _external_array(tensor: onnx.TensorProto, element: ElementType, count: int, files: ExternalFiles) -> Array:
     reference = parse_reference(_entries(tensor), tensor.name)
-    data = files.read(reference, tensor.name, _byte_size(element, count, tensor.name))
+    size = _byte_size(element, count, tensor.name)
+    if reference.location == INSIDE and reference.length is not None:
+        _check_size(tensor, element, reference.length, size)
+    data = files.read(reference, tensor.name, size)
     shape = tuple(tensor.dims)
     if element.bits < 8:
         packed = onnx.TensorProto(dims=shape, data_type=tensor.data_type, raw_data=data.tobytes())
         return _frozen(numpy_helper.to_array(packed))
     array = data.view(element.dtype.newbyteorder("<")).astype(element.dtype, copy=False).reshape(shape)
-    # Compiled kernels take aligned arrays only.
-    return _frozen(_normalized(array if array.flags.aligned else array.copy()))
+    # Arrays that start anywhere are slow to read.  Large ones are copied by whoever reads them again and again.
+    return _frozen(_normalized(array if array.flags.aligned or array.nbytes >= LEAST else array.copy()))
 
 
 def _entries(tensor: onnx.TensorProto) -> dict[str, str]:
