@@ -14,10 +14,12 @@ A kernel that divides its work is a loop over a range, and a driver that hands t
 ``thread`` numbers the threads that take part, from 0, for loops that need memory of their own.  A loop must not raise:
 nobody would hear of it.
 
-The range is cut into pieces of a given size that the caller and the pool's threads take one after the other, so results
-do not depend on the number of threads.  While a model runs, the threads wait for work actively and yield the processor
-when there is none; soon after a run they sleep, until the next one wakes them.  A kernel that finds the pool in use, by
-another thread's model or by a loop that it is part of, does its work alone, as thread 0.
+The range is cut into pieces of a given size, so results do not depend on the number of threads.  Each thread has a
+share of neighbouring pieces, the same in every loop of as many: what it wrote in one loop is in its cache in the next.
+When it is done with them, it takes what is left of the others' shares.  While a model runs, the threads wait for work
+actively and yield the processor when there is none; soon after a run they sleep, until the next one wakes them.  A
+kernel that finds the pool in use, by another thread's model or by a loop that it is part of, does its work alone, as
+thread 0.
 
 The pool is an array of 64-bit integers (a control block) that compiled code reads and writes atomically; an empty array
 means one thread.
@@ -49,11 +51,12 @@ _BYTES = ir.IntType(8).as_pointer()
 _TASK = ir.FunctionType(ir.VoidType(), [_BYTES, _INT, _INT, _INT])
 
 # The fields of the control block; those that several threads write lie in cache lines of their own.
-_GENERATION, _NEXT, _STATE, _OWNER, _RUNS, _JOINED, _BELL = 0, 8, 16, 24, 32, 40, 56
-_FUNCTION, _DATA, _COUNT, _PIECE = 48, 49, 50, 51
+_GENERATION, _STATE, _OWNER, _RUNS, _BELL = 0, 8, 16, 24, 32
+_FUNCTION, _DATA, _COUNT, _PIECE, _THREADS = 48, 49, 50, 51, 52
 #: Beside the bell: the number of threads that sleep until it rings, and whether all shall end.
-_SLEEPERS, _END = 57, 58
-_SIZE = 64
+_SLEEPERS, _END = 33, 34
+#: The next index of each thread's share, in a cache line of its own.
+_NEXT, _LINE = 56, 8
 
 #: How often a thread looks for work before it yields the processor between looks, before it sleeps between them in a
 #: run, and before it sleeps until the next run.
@@ -181,8 +184,9 @@ def _run(pool, function, data, count, piece):  # type: ignore[no-untyped-def]
     pool[_DATA] = data
     pool[_COUNT] = count
     pool[_PIECE] = piece
-    pool[_JOINED] = 0
-    _store(pool, _NEXT, 0)
+    threads = pool[_THREADS]
+    for thread in range(threads):
+        pool[_NEXT + _LINE * thread] = _share_start(thread, threads, count, piece)
     # The state is twice the number of threads that take part, plus 1 while others may join.
     _store(pool, _STATE, 1)
     _add(pool, _GENERATION, 1)
@@ -196,38 +200,49 @@ def _run(pool, function, data, count, piece):  # type: ignore[no-untyped-def]
     _store(pool, _OWNER, 0)
 
 
+@jit(inline=True)
+def _share_start(thread, threads, count, piece):  # type: ignore[no-untyped-def]
+    """The first index of a thread's share; that of the thread behind the last one is where the last share ends."""
+    pieces = (count + piece - 1) // piece
+    return min(count, thread * pieces // threads * piece)
+
+
 @jit
 def _take_pieces(pool, thread):  # type: ignore[no-untyped-def]
-    count, piece = pool[_COUNT], pool[_PIECE]
-    while True:
-        start = _add(pool, _NEXT, piece)
-        if start >= count:
-            return
-        _call(pool[_FUNCTION], pool[_DATA], start, min(start + piece, count), thread)
+    """Take the pieces of the thread's own share, then what is left of the others'."""
+    count, piece, threads = pool[_COUNT], pool[_PIECE], pool[_THREADS]
+    for distance in range(threads):
+        owner = (thread + distance) % threads
+        end = _share_start(owner + 1, threads, count, piece)
+        while True:
+            start = _add(pool, _NEXT + _LINE * owner, piece)
+            if start >= end:
+                break
+            _call(pool[_FUNCTION], pool[_DATA], start, min(start + piece, end), thread)
 
 
 @jit
-def _join(pool):  # type: ignore[no-untyped-def]
+def _join(pool, thread):  # type: ignore[no-untyped-def]
     """Take part in the work that is offered, if it is still open."""
     while True:
         state = _load(pool, _STATE)
         if state & 1 == 0:
             return
         if _exchange(pool, _STATE, state, state + 2):
-            _take_pieces(pool, _add(pool, _JOINED, 1) + 1)
+            _take_pieces(pool, thread)
             _add(pool, _STATE, -2)
             return
 
 
 @jit
-def _serve(pool):  # type: ignore[no-untyped-def]
-    """Work until the pool ends."""
+def _serve(pool, thread):  # type: ignore[no-untyped-def]
+    """Work until the pool ends, as the thread of a number."""
     generation, idle = 0, 0
     while _load(pool, _END) == 0:
         newest = _load(pool, _GENERATION)
         if newest != generation:
             generation = newest
-            _join(pool)
+            _join(pool, thread)
             idle = 0
             continue
         idle += 1
@@ -307,6 +322,7 @@ class ThreadPool:
     def reset(self) -> None:
         """Forget the threads: a process that was forked has none of them, though it may run the same models."""
         self.block[:] = 0
+        self.block[_THREADS : _THREADS + 1] = self.threads
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._started = self.threads == 1
@@ -317,11 +333,11 @@ class ThreadPool:
                 return
             self._begin = entry_point(_begin, (self.block,))
             self._end = entry_point(_end, (self.block,))
-            serve = entry_point(_serve, (self.block,))
+            serve = entry_point(_serve, (self.block, 1))
             # Where no more threads can be had, those that there are do the work.
             with contextlib.suppress(RuntimeError):
-                while len(self._threads) < self.threads - 1:
-                    thread = threading.Thread(target=serve, args=(self.block,), name="onnxlite", daemon=True)
+                for number in range(1, self.threads):
+                    thread = threading.Thread(target=serve, args=(self.block, number), name="onnxlite", daemon=True)
                     thread.start()
                     self._threads.append(thread)
             self._started = True
@@ -352,9 +368,10 @@ def _aligned_block(threads: int) -> Array:
     """The control block of a pool; without threads of its own it is empty."""
     if threads == 1:
         return np.zeros(0, np.int64)
-    memory = np.zeros(_SIZE + 8, np.int64)
+    size = _NEXT + _LINE * threads
+    memory = np.zeros(size + _LINE, np.int64)
     start = -memory.ctypes.data % 64 // 8
-    return memory[start : start + _SIZE]
+    return memory[start : start + size]
 
 
 _POOLS: weakref.WeakSet[ThreadPool] = weakref.WeakSet()

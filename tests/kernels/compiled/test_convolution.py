@@ -14,12 +14,10 @@ from hypothesis import strategies as st
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.geometry import windows
 from onnxlite.kernels.numba import direct
-from onnxlite.kernels.numba.depthwise import convolve_depthwise
 from onnxlite.kernels.numba.direct import bind_convolution, convolve
 from onnxlite.kernels.numba.epilogue import Epilogue
 from onnxlite.kernels.numba.simd import LANES, TILE_COLUMNS, TILE_ROWS
 from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined
-from onnxlite.kernels.numba.winograd import winograd
 
 sys.path.append(str(Path(__file__).parent))
 from guarded_memory import run_alike
@@ -85,18 +83,18 @@ def test_special_numbers_stay_where_they_are(special: float, activation: dict[st
 
 def test_the_way_that_suits_is_chosen() -> None:
     image = noise(1, 16, 16, 32)
-    ways: list[tuple[Any, Array, dict[str, Any]]] = [
-        (winograd, noise(32, 32, 3, 3), {"pads": (1, 1, 1, 1)}),
-        (convolve, noise(32, 32, 3, 3), {"pads": (1, 1, 1, 1), "strides": (2, 2)}),
-        (convolve, noise(32, 32, 1, 1), {}),
-        (convolve, noise(32, 16, 3, 3), {"group": 2}),
-        (convolve, noise(64, 1, 3, 3), {"group": 32}),
-        (convolve_depthwise, noise(32, 1, 3, 3), {"group": 32}),
+    ways: list[tuple[str, Array, dict[str, Any]]] = [
+        ("winograd", noise(32, 32, 3, 3), {"pads": (1, 1, 1, 1)}),
+        ("convolve", noise(32, 32, 3, 3), {"pads": (1, 1, 1, 1), "strides": (2, 2)}),
+        ("convolve", noise(32, 32, 1, 1), {}),
+        ("convolve", noise(32, 16, 3, 3), {"group": 2}),
+        ("convolve", noise(64, 1, 3, 3), {"group": 32}),
+        ("convolve_depthwise", noise(32, 1, 3, 3), {"group": 32}),
     ]
-    for function, w, attributes in ways:
+    for name, w, attributes in ways:
         bound = answer("Conv", image, w, **attributes)
         assert isinstance(bound, Bound)
-        assert bound.function is function
+        assert bound.function.__name__ == name
 
 
 def test_every_kind_of_bias_and_residual_uses_the_same_code() -> None:
@@ -106,7 +104,6 @@ def test_every_kind_of_bias_and_residual_uses_the_same_code() -> None:
             check(x, w, b, residual)
             check(noise(1, 6, 6, 5), noise(5, 1, 3, 3), b, residual, group=5)
     assert len(convolve.signatures) == 1
-    assert len(convolve_depthwise.signatures) == 1
 
 
 def test_three_by_three_kernels_of_many_channels_without_winograd() -> None:
