@@ -19,8 +19,16 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-from onnxlite.kernels.numba.patch import VECTOR, address, broadcast, vector_address
 from onnxlite.kernels.numba.simd import LANES
+from onnxlite.kernels.numba.vector_code import VectorCode
+
+VECTOR = ir.VectorType(ir.FloatType(), LANES)
+
+
+def _place(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    """The address of a vector of floats, at an index of a flat array."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), VECTOR.as_pointer())
 
 
 class _VectorType(types.Type):  # type: ignore[misc]
@@ -42,8 +50,7 @@ def load(typing_context: Any, array: Any, index: Any) -> Any:
     """LANES elements of a flat array, from an index on."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = vector_address(builder, address(context, builder, signature.args[0], *arguments))
-        return builder.load(place, align=4)
+        return builder.load(_place(context, builder, signature.args[0], *arguments), align=4)
 
     return vector_type(array, types.intp), generate
 
@@ -54,9 +61,7 @@ def store(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array, index, value = arguments
-        builder.store(
-            value, vector_address(builder, address(context, builder, signature.args[0], array, index)), align=4
-        )
+        builder.store(value, _place(context, builder, signature.args[0], array, index), align=4)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, vector_type), generate
@@ -67,7 +72,7 @@ def splat(typing_context: Any, value: Any) -> Any:
     """A vector with one number in all lanes."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return broadcast(builder, arguments[0])
+        return VectorCode(context, builder, types.float32).splat(arguments[0])
 
     return vector_type(types.float32), generate
 

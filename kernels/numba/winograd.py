@@ -17,6 +17,7 @@ from onnxlite.kernels.geometry import Windows
 from onnxlite.kernels.numba.channels_last import Padding, pad_rows
 from onnxlite.kernels.numba.epilogue import Epilogue, apply_epilogue
 from onnxlite.kernels.numba.jit import jit
+from onnxlite.kernels.numba.memory import address
 from onnxlite.kernels.numba.patch_product import multiply_patches, pack_filters
 from onnxlite.kernels.numba.prepared import prepared
 from onnxlite.kernels.numba.simd import LANES, TILE_COLUMNS, TILE_ROWS
@@ -130,15 +131,17 @@ def _transform_inputs(start, stop, thread, x, g, first, count, transformed, work
 
 
 @jit
-def _multiply_points(start, stop, thread, transformed, starts, taps, g, count, weights, product, edges):  # type: ignore[no-untyped-def]
+def _multiply_points(start, stop, thread, transformed, starts, taps, g, count, weights, product, spare):  # type: ignore[no-untyped-def]
     """The matrix products; a piece is a panel of filters at one point of the tiles."""
     panels = -(-g.filters // TILE_COLUMNS)
     for piece in range(start, stop):
         point, panel = piece // panels, piece % panels
         left, right = panel * TILE_COLUMNS, min(g.filters, (panel + 1) * TILE_COLUMNS)
         multiply_patches(
-            transformed[point * count * g.channels :], starts, 0, count, taps, g.channels, weights[point], g.filters,
-            left, right, product, point * count * g.filters, g.filters, 1, edges[thread],
+            address(transformed, point * count * g.channels), address(starts, 0), count, address(taps, 0), 1,
+            g.channels, address(weights, point * weights.shape[1]), g.filters, left, right,
+            address(product, point * count * g.filters), g.filters, 1, 0, 0, 0, np.float32(-np.inf),
+            np.float32(np.inf), address(spare, thread * spare.shape[1]),
         )  # fmt: skip
 
 
@@ -180,7 +183,7 @@ def _transform_outputs(start, stop, thread, product, g, first, count, y, target,
 @jit
 def winograd(  # type: ignore[no-untyped-def]
     pool, x, weights, bias, residual, y, images, g, starts, taps, block, e, padding, padded, transformed, product, work,
-    edges,
+    spare,
 ):  # fmt: skip
     """``y = activation(conv(x, weights) + bias + residual)``, all arrays flat, channels last."""
     tiles = g.rows * g.columns
@@ -197,7 +200,7 @@ def winograd(  # type: ignore[no-untyped-def]
             count = min(block, tiles - first)
             some = max(1, 4096 // g.channels)
             parallel_for(pool, _transform_inputs, (padded, g, first, count, transformed, work), count, some)
-            products = (transformed, starts, taps, g, count, weights, product, edges)
+            products = (transformed, starts, taps, g, count, weights, product, spare)
             piece = max(1, 1_000_000 // (count * g.channels * TILE_COLUMNS))
             parallel_for(pool, _multiply_points, products, points * panels, piece)
             results = (product, g, first, count, y, target, bias, residual, e, work)
