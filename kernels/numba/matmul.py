@@ -25,7 +25,7 @@ from onnxlite.kernels.numba.product import (
     packed_columns,
 )
 from onnxlite.kernels.numba.sealed import sealed
-from onnxlite.kernels.numba.simd import TILE_COLUMNS, TILE_ROWS
+from onnxlite.kernels.numba.simd import LANES, TILE_COLUMNS, TILE_ROWS
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Input, Output, Pool, Scratch
 from onnxlite.kernels.numba.threads import parallel_for
 
@@ -38,6 +38,9 @@ _BLOCK_WORK, _BLOCK_COLUMNS, _BLOCK_ROWS = 500_000, 8 * TILE_COLUMNS, 8 * TILE_R
 _PIECE_WORK = 1_000_000
 #: A right matrix of at most this many elements is used as it is: its rows stay in the first two caches.
 _DIRECT_SIZE = 1 << 15
+#: Rows that lie a multiple of this many bytes apart share the same few lines of the first cache, which cannot hold the
+#: rows of a tile then: they are copied, each a little further from the next, for blocks of twice as many columns.
+_ALIAS, _COPIED_ROW = 4096, DEPTH_STEP + LANES
 #: The columns of a row that are computed at a time: they stay in the first cache while the right matrix streams past.
 _LINE = 512
 
@@ -62,6 +65,7 @@ class Product(NamedTuple):
     mode: int
     block_rows: int
     block_columns: int
+    copies_rows: int
 
 
 class Scale(NamedTuple):
@@ -73,7 +77,7 @@ class Scale(NamedTuple):
 
 @jit
 def _multiply_items(  # type: ignore[no-untyped-def]
-    start, stop, thread, a, b, y, a_starts, b_starts, p, scale, bias, residual, e, edges, panels
+    start, stop, thread, a, b, y, a_starts, b_starts, p, scale, bias, residual, e, edges, panels, rows
 ):
     """The blocks ``start`` to ``stop`` of the results of all pairs of matrices, block rows going first."""
     across = max(1, p.columns // p.block_columns)
@@ -95,9 +99,10 @@ def _multiply_items(  # type: ignore[no-untyped-def]
             multiply_column(first, p.depth, second, p.depth, height, target)
         else:
             edge, memory = address(edges, thread * edges.shape[1]), address(panels, thread * panels.shape[1])
+            copies = address(rows, thread * rows.shape[1]) if p.copies_rows else 0
             _multiply_matrix(
                 first, p.a_row, p.a_step, height, second, p.b_row, p.b_column, p.mode, left, width, p.depth,
-                target, p.columns, edge, memory,
+                target, p.columns, edge, memory, copies,
             )  # fmt: skip
         if scale.before != 1:
             multiply_by(target, height, width, p.columns, scale.before)
@@ -126,8 +131,12 @@ def _multiply_matrix(
     c_row: int,
     edge: int,
     panels: int,
+    copies: int,
 ) -> None:
-    """A block of a result at the address ``c``: ``rows`` rows, ``width`` columns from ``left`` on."""
+    """A block of a result at the address ``c``: ``rows`` rows, ``width`` columns from ``left`` on.
+
+    ``copies`` is the address of memory for the rows of the left matrix, 0 to use them where they are.
+    """
     for k in range(0, depth, DEPTH_STEP):
         step = min(DEPTH_STEP, depth - k)
         right, b_step, b_panel = b + 4 * left, b_row, TILE_COLUMNS
@@ -136,8 +145,13 @@ def _multiply_matrix(
         elif mode == _PACK:
             pack_panels(b + 4 * (k * b_row + left * b_column), b_row, b_column, step, width, panels)
             right, b_step, b_panel = panels, TILE_COLUMNS, step * TILE_COLUMNS
+        first, first_row = a + 4 * k * a_step, a_row
+        if copies != 0:
+            for row in range(rows):
+                floats(copies + 4 * row * _COPIED_ROW, step)[:] = floats(first + 4 * row * a_row, step)
+            first, first_row = copies, _COPIED_ROW
         multiply_block(
-            a + 4 * k * a_step, a_row, a_step, rows, right, b_step, b_panel, width, step, c, c_row,
+            first, first_row, a_step, rows, right, b_step, b_panel, width, step, c, c_row,
             1 if k > 0 else 0, edge,
         )  # fmt: skip
 
@@ -152,14 +166,14 @@ def multiply_by(c: int, rows: int, columns: int, stride: int, factor: np.float32
 
 
 @jit
-def multiply(pool, a, b, y, a_starts, b_starts, p, scale, bias, residual, e, edges, panels):  # type: ignore[no-untyped-def]
+def multiply(pool, a, b, y, a_starts, b_starts, p, scale, bias, residual, e, edges, panels, rows):  # type: ignore[no-untyped-def]
     """``y = epilogue(a @ b)`` for pairs of matrices, the starts of which in flat arrays are given."""
     blocks = max(1, p.columns // p.block_columns) * -(-p.rows // p.block_rows)
     work = p.depth * p.block_rows * p.block_columns
     parallel_for(
         pool,
         _multiply_items,
-        (a, b, y, a_starts, b_starts, p, scale, bias, residual, e, edges, panels),
+        (a, b, y, a_starts, b_starts, p, scale, bias, residual, e, edges, panels, rows),
         blocks * a_starts.size,
         max(1, _PIECE_WORK // work),
     )
@@ -201,8 +215,9 @@ def bind_product(
     mode = _PACKED if packed else _mode(b, rows, columns, depth)
     if mode == _COLUMN and a.column != 1:
         mode = _PACK
-    block_rows, block_columns = _blocks(rows, columns, depth, mode)
-    p = Product(rows, columns, depth, a.row, a.column, b.row, b.column, mode, block_rows, block_columns)
+    copies = a.column == 1 and mode not in (_ROW, _COLUMN) and rows >= TILE_ROWS and 4 * a.row % _ALIAS == 0
+    block_rows, block_columns = _blocks(rows, columns, depth, mode, 2 * _BLOCK_COLUMNS if copies else _BLOCK_COLUMNS)
+    p = Product(rows, columns, depth, a.row, a.column, b.row, b.column, mode, block_rows, block_columns, int(copies))
     panels = DEPTH_STEP * packed_columns(min(columns, 2 * block_columns)) if mode == _PACK else 1
     return Bound(
         multiply,
@@ -220,6 +235,7 @@ def bind_product(
             e,
             Scratch((TILE_ROWS * TILE_COLUMNS,), per_thread=True),
             Scratch((panels,), per_thread=True),
+            Scratch((block_rows * _COPIED_ROW if copies else 1,), per_thread=True),
         ),
         (ArraySpec(shape, FLOAT32),),
     )
@@ -237,7 +253,7 @@ def _mode(b: Operand, rows: int, columns: int, depth: int) -> int:
     return _DIRECT if whole and (columns * depth <= _DIRECT_SIZE or rows <= TILE_ROWS) else _PACK
 
 
-def _blocks(rows: int, columns: int, depth: int, mode: int) -> tuple[int, int]:
+def _blocks(rows: int, columns: int, depth: int, mode: int, most_columns: int) -> tuple[int, int]:
     """The rows and columns of a block: of equal size, about, and as much work as a block should be."""
     if mode == _COLUMN:
         return max(1, min(rows, _BLOCK_WORK // (8 * depth))), 1
@@ -246,7 +262,7 @@ def _blocks(rows: int, columns: int, depth: int, mode: int) -> tuple[int, int]:
     if rows == 1:
         width = max(TILE_COLUMNS, _BLOCK_WORK // (8 * depth) // TILE_COLUMNS * TILE_COLUMNS)
         return 1, min(width, packed_columns(columns))
-    width = min(packed_columns(columns), _BLOCK_COLUMNS)
+    width = min(packed_columns(columns), most_columns)
     limit = 4 * _BLOCK_ROWS if mode == _PACK else _BLOCK_ROWS
     height = max(TILE_ROWS, min(limit, _BLOCK_WORK // (depth * width)))
     if mode == _PACK:

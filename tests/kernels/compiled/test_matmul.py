@@ -65,6 +65,13 @@ def test_more_than_one_block(size: tuple[int, int, int], constants: tuple[int, .
     assert one.tobytes() == two.tobytes()
 
 
+@pytest.mark.parametrize("constants", [(), (1,)])
+@pytest.mark.parametrize("size", [(12, 1024, 40), (37, 2048, 45), (130, 1024, 700), (25, 3072, 1), (11, 1024, 32)])
+def test_left_rows_at_a_distance_that_suits_no_cache(size: tuple[int, int, int], constants: tuple[int, ...]) -> None:
+    rows, depth, columns = size
+    _check("MatMul", 13, _random(rows, depth), _random(depth, columns), constants=constants)
+
+
 @pytest.mark.parametrize("columns", [1, 5, 40])
 @pytest.mark.parametrize("rows", [1, 4])
 @pytest.mark.parametrize("constants", [(), (1,)])
