@@ -1,7 +1,8 @@
 """Ensembles of decision trees (ai.onnx.ml): some samples, or some trees, walk side by side.
 
-A step of a walk waits for three loads that depend on each other; eight walks at a time keep the processor busy, and the
-choice of a child is an index, not a branch that it could guess wrong.  Leaves lead to themselves.
+A step of a walk waits for three loads that depend on each other; sixteen walks at a time keep the processor busy, and
+the choice of a child is an index, not a branch that it could guess wrong.  Leaves lead to themselves, so that all walks
+may take as many steps as the deepest.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import numpy as np
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.jit import jit
-from onnxlite.kernels.numba.lanes import from_bits
+from onnxlite.kernels.numba.lanes import from_bits, load
 from onnxlite.kernels.numba.ml_scores import highest_place, transform_row
 from onnxlite.kernels.numba.threads import parallel_for
 from onnxlite.kernels.numpy.ml_forest import LEAF, MEMBER, Forest
 
 #: The walks side by side, and the samples that a thread takes at a time.
-_WALKS, _SAMPLES = 8, 64
+_WALKS, _SAMPLES = 16, 64
+#: The steps after which deep walks are asked whether all of them have arrived.
+_ROUND = 4
 #: The steps of walks in a piece of work, about.
 _PIECE_STEPS = 20_000
 
@@ -43,6 +46,7 @@ class Ensemble(NamedTuple):
     target: Array
     weight: Array
     roots: Array
+    depths: Array
 
 
 class Task(NamedTuple):
@@ -78,7 +82,20 @@ def ensemble(forest: Forest) -> Ensemble | None:
         votes.target.astype(np.int32),
         votes.weight.astype(np.float64),
         forest.roots.astype(np.int32),
+        _heights(forest)[forest.roots].astype(np.int32),
     )
+
+
+def _heights(forest: Forest) -> Array:
+    """The steps from each node to the deepest leaf below it."""
+    nodes, inner = forest.nodes, forest.nodes.mode != LEAF
+    if_true, if_false = np.where(inner, nodes.if_true, 0), np.where(inner, nodes.if_false, 0)
+    heights = np.zeros(len(inner), np.int64)
+    while True:
+        higher = np.where(inner, 1 + np.maximum(heights[if_true], heights[if_false]), 0)
+        if np.array_equal(higher, heights):
+            return heights
+        heights = higher
 
 
 def is_simple(forest: Forest) -> bool:
@@ -103,41 +120,57 @@ def _compare(mode, value, threshold, missing):  # type: ignore[no-untyped-def]
     return np.int8(value != threshold)
 
 
-@jit
-def _walk(x, at, place, node, mode, missing, simple):  # type: ignore[no-untyped-def]
+@jit(inline=True)
+def _arrived(at, node):  # type: ignore[no-untyped-def]
+    """Whether all walks are at leaves."""
+    left = np.int32(0)
+    for i in range(_WALKS):
+        left |= load(node, 4 * np.int64(at[i]) + 2) ^ at[i]
+    return left == 0
+
+
+@jit(inline=True)
+def _walk(x, at, place, node, depth):  # type: ignore[no-untyped-def]
     """Take all walks to their leaves: walk i is at node ``at[i]``, its sample starts at ``place[i]``."""
-    moved = True
-    while moved:
-        moved = False
+    for step in range(1, depth + 1):
         for i in range(_WALKS):
-            number = np.int64(at[i])
-            value = x[place[i] + np.int64(node[4 * number])]
-            threshold = from_bits(node[4 * number + 1])
-            if simple:
-                following = node[4 * number + 2 + np.int64(value <= threshold)]
-            else:
-                following = node[4 * number + 2 + np.int64(_compare(mode[number], value, threshold, missing[number]))]
-            at[i] = following
-            moved |= following != number
+            number = 4 * np.int64(at[i])
+            value, threshold = load(x, place[i] + np.int64(load(node, number))), from_bits(load(node, number + 1))
+            at[i] = load(node, number + 2 + np.int64(value <= threshold))
+        if step % _ROUND == 0 and _arrived(at, node):
+            return
 
 
 @jit
-def _vote(scores, counts, leaf, starts, target, weight, aggregate):  # type: ignore[no-untyped-def]
-    for entry in range(starts[leaf], starts[leaf + 1]):
-        slot, vote = target[entry], weight[entry]
-        if aggregate == _MIN:
-            scores[slot] = vote if counts[slot] == 0 or vote < scores[slot] else scores[slot]
-        elif aggregate == _MAX:
-            scores[slot] = vote if counts[slot] == 0 or vote > scores[slot] else scores[slot]
-        else:
+def _walk_by_modes(x, at, place, node, mode, missing, depth):  # type: ignore[no-untyped-def]
+    """As `_walk`, where nodes compare in several ways or say where missing values go."""
+    for step in range(1, depth + 1):
+        for i in range(_WALKS):
+            own = np.int64(at[i])
+            value, threshold = load(x, place[i] + np.int64(load(node, 4 * own))), from_bits(load(node, 4 * own + 1))
+            at[i] = load(node, 4 * own + 2 + np.int64(_compare(load(mode, own), value, threshold, load(missing, own))))
+        if step % _ROUND == 0 and _arrived(at, node):
+            return
+
+
+@jit(inline=True)
+def _vote(scores, first, counts, leaf, starts, target, weight, aggregate):  # type: ignore[no-untyped-def]
+    """Add the votes of a leaf to the scores of a sample, which begin at ``first``."""
+    number = np.int64(leaf)
+    for entry in range(np.int64(load(starts, number)), np.int64(load(starts, number + 1))):
+        slot, vote = first + np.int64(load(target, entry)), load(weight, entry)
+        if aggregate in (_SUM, _AVERAGE):
             scores[slot] += vote
+            continue
+        better = vote < scores[slot] if aggregate == _MIN else vote > scores[slot]
+        scores[slot] = vote if counts[slot] == 0 or better else scores[slot]
         counts[slot] = 1
 
 
 @jit
 def _score(  # type: ignore[no-untyped-def]
-    start, stop, thread, x, node, mode, missing, starts, target, weight, roots, base, labels, chosen, y, t, scores,
-    counts, walks, places
+    start, stop, thread, x, node, mode, missing, starts, target, weight, roots, depths, base, labels, chosen, y, t,
+    scores, counts, walks, places
 ):  # fmt: skip
     """Some samples, _SAMPLES at a time: with enough of them tree by tree, else some trees at a time."""
     at, place = walks[thread], places[thread]
@@ -153,20 +186,25 @@ def _score(  # type: ignore[no-untyped-def]
                     for i in range(_WALKS):
                         at[i] = roots[tree]
                         place[i] = (first + min(sample + i, count - 1)) * t.features
-                    _walk(x, at, place, node, mode, missing, t.simple)
+                    if t.simple:
+                        _walk(x, at, place, node, depths[tree])
+                    else:
+                        _walk_by_modes(x, at, place, node, mode, missing, depths[tree])
                     for i in range(min(_WALKS, count - sample)):
-                        own = (sample + i) * t.targets
-                        _vote(votes[own:], seen[own:], at[i], starts, target, weight, t.aggregate)
+                        _vote(votes, (sample + i) * t.targets, seen, at[i], starts, target, weight, t.aggregate)
         else:
             for sample in range(count):
-                own = sample * t.targets
                 for tree in range(0, roots.size, _WALKS):
                     for i in range(_WALKS):
                         at[i] = roots[min(tree + i, roots.size - 1)]
                         place[i] = (first + sample) * t.features
-                    _walk(x, at, place, node, mode, missing, t.simple)
+                    deepest = depths[tree : tree + _WALKS].max()
+                    if t.simple:
+                        _walk(x, at, place, node, deepest)
+                    else:
+                        _walk_by_modes(x, at, place, node, mode, missing, deepest)
                     for i in range(min(_WALKS, roots.size - tree)):
-                        _vote(votes[own:], seen[own:], at[i], starts, target, weight, t.aggregate)
+                        _vote(votes, sample * t.targets, seen, at[i], starts, target, weight, t.aggregate)
         for sample in range(count):
             row = votes[sample * t.targets : (sample + 1) * t.targets]
             if t.aggregate == _AVERAGE:
@@ -196,12 +234,12 @@ def _finish(row, labels, chosen, sample, y, t):  # type: ignore[no-untyped-def]
 
 @jit
 def score_samples(  # type: ignore[no-untyped-def]
-    pool, x, node, mode, missing, starts, target, weight, roots, base, labels, chosen, y, t,
+    pool, x, node, mode, missing, starts, target, weight, roots, depths, base, labels, chosen, y, t,
     scores, counts, walks, places
 ):  # fmt: skip
     """Walk all samples down all trees, and make results of the votes."""
     arguments = (
-        x, node, mode, missing, starts, target, weight, roots, base, labels, chosen, y, t,
+        x, node, mode, missing, starts, target, weight, roots, depths, base, labels, chosen, y, t,
         scores, counts, walks, places,
     )  # fmt: skip
     piece = max(1, _PIECE_STEPS // (_SAMPLES * 8 * max(1, roots.size)))
