@@ -277,6 +277,6 @@ def _winograd_cost(where: Windows, channels: int, filters: int, size: int) -> fl
     tiles, points = rows * columns, (size + 2) ** 2
     whole = -(-tiles // (TILE_ROWS // 2)) * (TILE_ROWS // 2)
     products = float(whole * points * channels * filters)
-    transforms = 8.0 * tiles * points * (channels + filters)
-    traffic = 12.0 * points * channels * filters
+    transforms = 14.0 * tiles * points * (channels + filters)
+    traffic = 5.0 * points * channels * filters
     return products + transforms + traffic
