@@ -110,11 +110,12 @@ def _gemm(node: Node, product: Node, rules: Rules) -> Node | None:
     if len(node.inputs) < 3 or not node.inputs[2] or beta == 0:
         return product
     c = rules.constants.known.get(node.inputs[2])
-    bias = None if c is None or node.opset < 7 or c.ndim > 2 else rules.per_column(product, c)
+    if c is None or node.opset < 7 or c.ndim > 2:
+        return None
+    bias, added = rules.per_column(product, c), node.inputs[2]
     if bias is None:
         return None
-    added = node.inputs[2]
-    if beta != 1 or bias.shape != np.shape(c):
+    if beta != 1 or bias.shape != c.shape:
         added = rules.constants.add(f"{node.outputs[0]}/bias", bias * np.float32(beta))
     return replace(product, inputs=(*product.inputs, added))
 
