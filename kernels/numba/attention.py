@@ -9,10 +9,10 @@ import numpy as np
 
 from onnxlite.kernels.numba.attention_block import (
     ADDITIVE,
-    BOOLEAN,
     FEW,
     NO_MASK,
     QUERIES,
+    SEEN,
     attend,
     attend_one,
     memory_size,
@@ -27,7 +27,7 @@ from onnxlite.kernels.numba.threads import parallel_for
 #: The multiply-adds in a piece of work, at least.
 _PIECE_WORK = 500_000
 #: A window that reaches everything.
-_EVERYTHING = 1 << 40
+EVERYTHING = 1 << 40
 
 
 class Heads(NamedTuple):
@@ -39,6 +39,7 @@ class Heads(NamedTuple):
     batch_stride: int
     head_stride: int
     row_stride: int
+    step: int
 
 
 class Rules(NamedTuple):
@@ -46,6 +47,8 @@ class Rules(NamedTuple):
 
     scale: np.float32
     softcap: np.float32
+    hidden: np.float32
+    blank: np.float32
     mask_kind: int
     mask_batch: int
     mask_head: int
@@ -86,16 +89,16 @@ def _attend_blocks(start, stop, thread, q, k, v, mask, y, of_q, of_k, of_v, of_y
         results = address(y, batch * of_y.batch_stride + head * of_y.head_stride + row * of_y.row_stride)
         if rows == 1:
             attend_one(
-                queries, keys, of_k.row_stride, values, of_v.row_stride, of_k.length, of_q.size, of_v.size,
-                rules.scale, rules.softcap, masked, rules.mask_kind, rules.mask_key, rules.first + row, rules.before,
-                rules.after, results, space,
+                queries, keys, of_k.row_stride, of_k.step, values, of_v.row_stride, of_k.length, of_q.size, of_v.size,
+                rules.scale, rules.softcap, rules.hidden, rules.blank, masked, rules.mask_kind, rules.mask_key,
+                rules.first + row, rules.before, rules.after, results, space,
             )  # fmt: skip
         else:
             attend(
-                queries, of_q.row_stride, min(rows, of_q.length - row), keys, of_k.row_stride, values, of_v.row_stride,
-                of_k.length, of_q.size, of_v.size, rules.scale, rules.softcap, masked, rules.mask_kind,
-                rules.mask_query, rules.mask_key, rules.first + row, rules.before, rules.after, results,
-                of_y.row_stride, space,
+                queries, of_q.row_stride, min(rows, of_q.length - row), keys, of_k.row_stride, of_k.step, values,
+                of_v.row_stride, of_k.length, of_q.size, of_v.size, rules.scale, rules.softcap, rules.hidden,
+                rules.blank, masked, rules.mask_kind, rules.mask_query, rules.mask_key, rules.first + row,
+                rules.before, rules.after, results, of_y.row_stride, space,
             )  # fmt: skip
 
 
@@ -137,14 +140,16 @@ def attention(
     batch = query.shape[0]
     shape = (*query.shape[:-1], of_v.size) if len(query.shape) == 4 else (*query.shape[:2], of_q.heads * of_v.size)
     of_y = head_strides(shape, of_q.heads)
-    strides = _mask_strides(attn_mask, (batch, of_q.heads, of_q.length, of_k.length))
+    strides = mask_strides(attn_mask, (batch, of_q.heads, of_q.length, of_k.length))
     if of_y is None or strides is None:
         return Declined("a mask of this type, or that is shorter than the keys, is not compiled")
-    before = _EVERYTHING if left_window_size < 0 else left_window_size
-    after = _EVERYTHING if right_window_size < 0 else right_window_size
+    before = EVERYTHING if left_window_size < 0 else left_window_size
+    after = EVERYTHING if right_window_size < 0 else right_window_size
     rules = Rules(
         np.float32(1 / math.sqrt(of_q.size) if scale is None else scale),
         np.float32(softcap),
+        np.float32(-math.inf),
+        np.float32(0),
         *strides,
         0,
         before,
@@ -223,11 +228,11 @@ def head_strides(shape: tuple[int, ...], heads: int | None) -> Heads | None:
     """The heads of (batch, heads, length, size) or (batch, length, heads * size)."""
     if len(shape) == 4:
         _, count, length, size = shape
-        return Heads(count, length, size, count * length * size, length * size, size)
+        return Heads(count, length, size, count * length * size, length * size, size, 1)
     if len(shape) != 3 or not heads or shape[2] % heads:
         return None
     _, length, width = shape
-    return Heads(heads, length, width // heads, length * width, width // heads, width)
+    return Heads(heads, length, width // heads, length * width, width // heads, width, 1)
 
 
 def _match(query: ArraySpec, key: ArraySpec, value: ArraySpec, of_q: Heads, of_k: Heads, of_v: Heads) -> bool:
@@ -237,7 +242,7 @@ def _match(query: ArraySpec, key: ArraySpec, value: ArraySpec, of_q: Heads, of_k
     return len(ranks) == len(batches) == 1 and alike and of_q.heads % of_k.heads == 0
 
 
-def _mask_strides(mask: ArraySpec | None, scores: tuple[int, ...]) -> tuple[int, int, int, int, int] | None:
+def mask_strides(mask: ArraySpec | None, scores: tuple[int, ...]) -> tuple[int, int, int, int, int] | None:
     """The kind of a mask and its strides along the axes of the scores; None if it is none that is compiled."""
     if mask is None:
         return NO_MASK, 0, 0, 0, 0
@@ -250,7 +255,7 @@ def _mask_strides(mask: ArraySpec | None, scores: tuple[int, ...]) -> tuple[int,
             return None
         strides.append(0 if length == 1 else step)
         step *= length
-    kind = BOOLEAN if mask.dtype == np.bool_ else ADDITIVE
+    kind = SEEN if mask.dtype == np.bool_ else ADDITIVE
     return kind, strides[3], strides[2], strides[1], strides[0]
 
 

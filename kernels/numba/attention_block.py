@@ -24,8 +24,8 @@ QUERIES, KEYS = max(TILE_COLUMNS, 64), 192
 #: Up to this many queries are taken one by one: a block of them would be empty for the most part.
 FEW = 4
 
-#: The kinds of a mask: none, booleans (True: seen), numbers to add.
-NO_MASK, BOOLEAN, ADDITIVE = range(3)
+#: The kinds of a mask: none, booleans of what is seen or of what is hidden, numbers to add.
+NO_MASK, SEEN, HIDDEN, ADDITIVE = range(4)
 
 _MINUS_INFINITY = np.float32(-math.inf)
 
@@ -45,6 +45,7 @@ def attend(
     queries: int,
     k: int,
     k_row: int,
+    k_step: int,
     v: int,
     v_row: int,
     keys: int,
@@ -52,6 +53,8 @@ def attend(
     value_size: int,
     scale: np.float32,
     softcap: np.float32,
+    hidden: np.float32,
+    blank: np.float32,
     mask: int,
     mask_kind: int,
     mask_query: int,
@@ -69,8 +72,9 @@ def attend(
         q: The queries, (queries, size), rows ``q_row`` apart.
         q_row: See ``q``; all strides are in elements.
         queries: How many there are.
-        k: The keys, (keys, size), rows ``k_row`` apart.
+        k: The keys, (keys, size), rows ``k_row`` and elements ``k_step`` apart.
         k_row: See ``k``.
+        k_step: See ``k``.
         v: The values, (keys, value_size), rows ``v_row`` apart.
         v_row: See ``v``.
         keys: How many keys there are.
@@ -78,8 +82,10 @@ def attend(
         value_size: The length of values and results.
         scale: The factor of the scores.
         softcap: The bound that tanh puts on the scores; 0 for none.
+        hidden: The score of what a boolean mask hides.
+        blank: What a query gives that sees nothing, all its scores being negative infinity: 0 or NaN.
         mask: The mask of the first query and key.
-        mask_kind: NO_MASK, BOOLEAN or ADDITIVE.
+        mask_kind: NO_MASK, SEEN, HIDDEN or ADDITIVE.
         mask_query: The elements from one query to the next in the mask, 0 where they share it.
         mask_key: The same for keys.
         first: The position of the first query among the keys.
@@ -110,15 +116,16 @@ def attend(
     for start in range(low, high, step):
         count = min(step, high - start)
         multiply_block(
-            k + 4 * start * k_row, k_row, 1, count, memory, TILE_COLUMNS, TILE_COLUMNS * size,
+            k + 4 * start * k_row, k_row, k_step, count, memory, TILE_COLUMNS, TILE_COLUMNS * size,
             columns, size, scores, QUERIES, 0, 0,
         )  # fmt: skip
         if softcap != 0:
             _cap(scores, count, columns, softcap)
         if mask_kind == ADDITIVE:
             _add_mask(scores, count, queries, mask + 4 * start * mask_key, mask_query, mask_key)
-        elif mask_kind == BOOLEAN:
-            _apply_mask(scores, count, queries, mask + start * mask_key, mask_query, mask_key)
+        elif mask_kind != NO_MASK:
+            seen = 1 if mask_kind == SEEN else 0
+            _apply_mask(scores, count, queries, mask + start * mask_key, mask_query, mask_key, seen, hidden)
         if start + count - 1 > first + after or start < first + queries - 1 - before:
             _hide(scores, start, count, queries, first, before, after)
         _soften(scores, count, columns, highest, totals, factors)
@@ -143,7 +150,7 @@ def attend(
             1 if start > low else 0,
             edge,
         )
-    _divide_rows(y, y_row, queries, value_size, totals)
+    _divide_rows(y, y_row, queries, value_size, totals, blank)
 
 
 @sealed
@@ -151,6 +158,7 @@ def attend_one(
     q: int,
     k: int,
     k_row: int,
+    k_step: int,
     v: int,
     v_row: int,
     keys: int,
@@ -158,6 +166,8 @@ def attend_one(
     value_size: int,
     scale: np.float32,
     softcap: np.float32,
+    hidden: np.float32,
+    blank: np.float32,
     mask: int,
     mask_kind: int,
     mask_key: int,
@@ -167,12 +177,15 @@ def attend_one(
     y: int,
     memory: int,
 ) -> None:
-    """`attend` for one query: the scores of all keys as a row."""
+    """`attend` for one query: the scores of all keys as a row.  The keys' rows or columns must be contiguous."""
     low, high = max(0, position - before), min(keys, position + after + 1)
     count = max(0, high - low)
     padded = -(-count // QUERIES) * QUERIES
     scores = floats(memory, padded)
-    multiply_column(k + 4 * low * k_row, k_row, q, size, count, memory)
+    if k_step == 1:
+        multiply_column(k + 4 * low * k_row, k_row, q, size, count, memory)
+    else:
+        multiply_row(q, 1, k + 4 * low * k_row, k_step, size, count, memory)
     for i in range(count):
         scores[i] *= scale
     if softcap != 0:
@@ -182,16 +195,16 @@ def attend_one(
         addends = floats(mask + 4 * low * mask_key, count * max(1, mask_key))
         for i in range(count):
             scores[i] += addends[i * mask_key]
-    elif mask_kind == BOOLEAN:
-        seen = uint8s(mask + low * mask_key, count * max(1, mask_key))
+    elif mask_kind != NO_MASK:
+        flags, seen = uint8s(mask + low * mask_key, count * max(1, mask_key)), mask_kind == SEEN
         for i in range(count):
-            scores[i] = scores[i] if seen[i * mask_key] != 0 else _MINUS_INFINITY
+            scores[i] = scores[i] if (flags[i * mask_key] != 0) == seen else hidden
     for i in range(count, padded):
         scores[i] = _MINUS_INFINITY
     total = _soften_row(memory, padded, memory + 4 * padded)
     multiply_row(memory, 1, v + 4 * low * v_row, v_row, count, value_size, y)
     result = floats(y, value_size)
-    factor = np.float32(0) if total == 0 else np.float32(1) / total
+    factor = blank if total == 0 else np.float32(1) / total
     for i in range(value_size):
         result[i] *= factor
 
@@ -265,12 +278,12 @@ def _add_mask(scores, count, queries, mask, mask_query, mask_key):  # type: igno
 
 
 @jit
-def _apply_mask(scores, count, queries, mask, mask_query, mask_key):  # type: ignore[no-untyped-def]
+def _apply_mask(scores, count, queries, mask, mask_query, mask_key, seen, hidden):  # type: ignore[no-untyped-def]
     for i in range(queries):
-        column, seen = floats(scores + 4 * i, count * QUERIES), uint8s(mask + i * mask_query, count)
+        column, flags = floats(scores + 4 * i, count * QUERIES), uint8s(mask + i * mask_query, count)
         for key in range(count):
-            if seen[key * mask_key] == 0:
-                column[key * QUERIES] = _MINUS_INFINITY
+            if (flags[key * mask_key] != 0) != (seen != 0):
+                column[key * QUERIES] = hidden
 
 
 @jit
@@ -319,11 +332,11 @@ def _scale_rows(y, y_row, rows, columns, factors):  # type: ignore[no-untyped-de
 
 
 @jit
-def _divide_rows(y, y_row, rows, columns, totals):  # type: ignore[no-untyped-def]
-    """A query that sees nothing has a total of 0, and gives zeros."""
+def _divide_rows(y, y_row, rows, columns, totals, blank):  # type: ignore[no-untyped-def]
+    """A query that sees nothing has zeros and a total of 0: ``blank`` times that is its result."""
     sums = floats(totals, rows)
     for row in range(rows):
         line = floats(y + 4 * row * y_row, columns)
-        factor = np.float32(0) if sums[row] == 0 else np.float32(1) / sums[row]
+        factor = blank if sums[row] == 0 else np.float32(1) / sums[row]
         for i in range(columns):
             line[i] *= factor

@@ -97,6 +97,8 @@ def _output_shapes(
     if not node.domain and node.op_type in _BROADCASTING and (node.opset >= 8 or len(set(given)) == 1):
         constant = [name in constants for name in node.inputs if name]
         return [_broadcast(given, constant, names), *rest]
+    if node.domain == "onnxlite" and node.op_type == "Attention":
+        return [_attention_shape(node, shapes, names)]
     if node.domain == "onnxlite" and node.op_type in _PRIVATE:
         return [_private_shape(node, [shapes[name] if name else "" for name in node.inputs], names), *rest]
     kinds = [_type(name, shapes, types) if name else None for name in node.inputs]
@@ -120,6 +122,17 @@ def _private_shape(node: Node, given: Sequence[Shape], names: Iterator[str]) -> 
     ]
     shape = _declared(inferred_types(plain, kinds, {})[0], names)
     return (shape[0], *shape[2:], shape[1]) if moved and not isinstance(shape, str) else shape
+
+
+def _attention_shape(node: Node, shapes: Mapping[str, Shape], names: Iterator[str]) -> Shape:
+    """The shape of ``onnxlite.Attention``: that of the queries, each of which becomes as long as a value."""
+    perms = [node.attributes.get(name) for name in ("query_perm", "value_perm", "perm")]
+    query, value = (
+        _transposed(shapes[name], p) for name, p in zip((node.inputs[0], node.inputs[2]), perms[:2], strict=True)
+    )
+    if isinstance(query, str) or isinstance(value, str) or query[:-2] != value[:-2]:
+        return next(names)
+    return _transposed((*query[:-1], value[-1]), perms[2])
 
 
 def _transposed(shape: Shape, perm: Sequence[int] | None) -> Shape:

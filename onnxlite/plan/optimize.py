@@ -16,6 +16,7 @@ from onnxlite.options import GraphOptimizationLevel
 from onnxlite.plan.bind import needed_nodes
 from onnxlite.plan.fold_constants import fold_constants
 from onnxlite.plan.fold_normalization import fold_normalization
+from onnxlite.plan.fuse_attention import fuse_attention
 from onnxlite.plan.fuse_elementwise import fuse_elementwise
 from onnxlite.plan.fuse_product import fuse_product
 from onnxlite.plan.layout import channels_last
@@ -52,6 +53,7 @@ def optimize(
     graph = fold_constants(graph, known, providers)
     if level >= GraphOptimizationLevel.ORT_ENABLE_EXTENDED:
         graph = recognize(graph, keep, known)
+        graph = fuse_attention(graph, keep, known)
     graph = fold_normalization(graph, keep, known)
     if level >= GraphOptimizationLevel.ORT_ENABLE_LAYOUT:
         graph = channels_last(graph, keep, known)

@@ -216,7 +216,7 @@ class Matcher:
             for alternative in pattern.alternatives:
                 yield from self.matches(alternative, name, match, beside)
         else:
-            number = self._number(name, beside)
+            number = self.number(name, beside)
             if number is not None:
                 yield from _known(_with_number(match, pattern, number))
 
@@ -224,7 +224,7 @@ class Matcher:
         array = self.constants.get(name)
         return array is not None and array.ndim == axes
 
-    def _number(self, name: str, beside: Sequence[str]) -> float | None:
+    def number(self, name: str, beside: Sequence[str]) -> float | None:
         """The number that a constant is, if it gives no more axes to the values that it is combined with.
 
         A value with an unknown number of axes is taken to have one at least.
@@ -316,7 +316,7 @@ class Matcher:
         if node.op_type == "Neg" and kind == _PRODUCT:
             return -1.0, [(node.inputs[0], 1.0)]
         if node.op_type == "Pow" and kind == _PRODUCT:
-            exponent = self._number(node.inputs[1], node.inputs)
+            exponent = self.number(node.inputs[1], node.inputs)
             return None if exponent is None else (1.0, [(node.inputs[0], exponent)])
         if node.op_type == "Sum" and kind == _SUM:
             return 0.0, [(name, 1.0) for name in node.inputs]
@@ -325,7 +325,7 @@ class Matcher:
             return None
         number, parts = _NEUTRAL[kind], []
         for name, weight in zip(node.inputs, weights, strict=True):
-            given = self._number(name, node.inputs)
+            given = self.number(name, node.inputs)
             if given is None:
                 parts.append((name, weight))
             else:

@@ -137,3 +137,96 @@ def test_rotary(interleaved: int, size: int, packed: bool, with_positions: bool)
 def test_rotary_checks_positions() -> None:
     with pytest.raises(IndexError, match="positions"):
         bind_and_run("RotaryEmbedding", 23, _random(1, 2, 3, 4), _random(5, 2), _random(5, 2), np.array([[0, 1, 5]]))
+
+
+_Perms = dict[str, tuple[int, ...]]
+
+
+def _check_fused(*inputs: Array | None, constants: tuple[int, ...] = (), **attributes: Any) -> Array:
+    """Attention as the pass makes it, against its reference."""
+    given: Any = {"domain": "onnxlite", **attributes}
+    expected = kernel_outputs("Attention", 1, *inputs, **given)[0]
+    one, two = (bind_and_run("Attention", 1, *inputs, constants=constants, threads=n, **given)[0] for n in (1, 2))
+    assert_same(one, expected, rtol=1e-4, atol=1e-5)
+    assert one.tobytes() == two.tobytes()
+    return one
+
+
+@_SETTINGS
+@given(
+    st.sampled_from([1, 3, 31, 65, 130]),
+    st.sampled_from([1, 2, 31, 97, 200]),
+    st.sampled_from([1, 8, 33, 64]),
+    st.sampled_from(["heads first", "split", "keys as columns", "keys shared"]),
+    st.sampled_from([None, "add", "keep", "hide"]),
+    st.sampled_from([(1, 1, 1, 0), (2, 1, 1, 0), (1, 3, 1, 0), (1, 1, 0, 0), (2, 3, 0, 1)]),
+    st.booleans(),
+)
+def test_fused(
+    queries: int, keys: int, size: int, layout: str, masking: str | None, ones: tuple[int, ...], merged: bool
+) -> None:
+    batch, heads = 2, 3
+    split = {"query_perm": (0, 2, 1, 3), "key_perm": (0, 2, 3, 1), "value_perm": (0, 2, 1, 3)}
+    perms: dict[str, _Perms] = {"split": split, "keys as columns": {}}
+    attributes: dict[str, Any] = dict(perms.get(layout, {"key_perm": (0, 1, 3, 2)}))
+    own = 1 if layout == "keys shared" else heads
+    if layout == "split":
+        q, k, v = (_random(batch, length, heads, size) for length in (queries, keys, keys))
+    else:
+        q, v = _random(batch, heads, queries, size), _random(batch, own, keys, size)
+        k = _random(batch, own, size, keys) if layout == "keys as columns" else _random(batch, own, keys, size)
+    scores = (batch, heads, queries, keys)
+    mask = None if masking is None else _random(*(n if one == 0 else one for n, one in zip(scores, ones, strict=True)))
+    if mask is not None and masking != "add":
+        mask = mask > 0
+        attributes |= {"masking": masking, "hidden": float(np.finfo(np.float32).min)}
+    if merged:
+        attributes["perm"] = (0, 2, 1, 3)
+    y = _check_fused(q, k, v, mask, scale=0.3, **attributes)
+    assert y.shape == ((batch, queries, heads, size) if merged else (batch, heads, queries, size))
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+def test_fused_with_fewer_axes(rank: int) -> None:
+    q, k, v = _random(2, 9, 16), _random(2, 16, 11), _random(2, 11, 16)
+    _check_fused(*((x[0] if rank == 2 else x) for x in (q, k, v)), scale=0.25)
+
+
+def test_fused_scales_by_constants() -> None:
+    q, k, v = _random(2, 9, 16), _random(2, 16, 11), _random(2, 11, 16)
+    _check_fused(q, k, v, None, np.float32(0.5), np.float32([0.25]), constants=(4, 5), scale=2.0)
+    with pytest.raises(KernelDeclined, match="scale"):
+        bind_and_run("Attention", 1, q, k, v, None, np.float32(0.5), domain="onnxlite")
+
+
+def _causal(queries: int, keys: int) -> Array:
+    return np.tri(queries, keys, keys - queries, dtype=np.bool_)
+
+
+@pytest.mark.parametrize(("queries", "keys"), [(1, 7), (5, 7), (130, 130), (100, 333)])
+@pytest.mark.parametrize("masking", ["add", "keep", "hide"])
+@pytest.mark.parametrize("number", [float(np.finfo(np.float32).min), -np.inf, -1e4])
+def test_constant_masks(queries: int, keys: int, masking: str, number: float) -> None:
+    q, k, v = _random(2, queries, 16), _random(2, 16, keys), _random(2, keys, 16)
+    seen = _causal(queries, keys)[None]
+    mask = np.where(seen, np.float32(0), np.float32(number)) if masking == "add" else seen == (masking == "keep")
+    hidden = {} if masking == "add" else {"hidden": number}
+    _check_fused(q, k, v, mask, constants=(3,), masking=masking, **hidden)
+
+
+def test_queries_of_which_everything_is_hidden() -> None:
+    """All scores are the same number, or, where that is infinite, there is none."""
+    q, k, v = _random(1, 70, 8), _random(1, 8, 30), _random(1, 30, 8)
+    seen = np.ones((70, 30), np.bool_)
+    seen[3] = False
+    y = _check_fused(q, k, v, seen, masking="keep", hidden=-1e30)
+    np.testing.assert_allclose(y[0, 3], v[0].mean(0), rtol=1e-5)
+    assert np.isnan(_check_fused(q, k, v, seen, masking="keep", hidden=-np.inf)[0, 3]).all()
+
+
+def test_fused_declines_masks_that_enlarge_the_result() -> None:
+    q, k, v = _random(1, 2, 5, 8), _random(1, 2, 8, 5), _random(1, 2, 5, 8)
+    with pytest.raises(KernelDeclined, match="mask"):
+        bind_and_run("Attention", 1, q, k, v, _random(3, 1, 5, 5), domain="onnxlite")
+    with pytest.raises(KernelDeclined, match="mask"):
+        bind_and_run("Attention", 1, q[0], k[0], v[0], _random(1, 1, 5, 5), domain="onnxlite")

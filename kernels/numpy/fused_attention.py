@@ -1,0 +1,45 @@
+"""The reference of attention found in a graph, which plans use where a compiled kernel can be expected."""
+
+from __future__ import annotations
+
+from onnxlite.kernels.arrays import Array, array_namespace
+from onnxlite.kernels.numpy.softmax import softmax
+from onnxlite.kernels.numpy.table import op
+
+
+@op("Attention", domain="onnxlite")
+def attention(
+    query: Array,
+    key: Array,
+    value: Array,
+    mask: Array | None = None,
+    *factors: Array,
+    scale: float = 1.0,
+    masking: str = "add",
+    hidden: float = 0.0,
+    query_perm: tuple[int, ...] | None = None,
+    key_perm: tuple[int, ...] | None = None,
+    value_perm: tuple[int, ...] | None = None,
+    perm: tuple[int, ...] | None = None,
+) -> Array:
+    """``softmax(scale * Q @ K + mask) @ V``, with Q, K, V and the result transposed by their permutations.
+
+    Transposed, Q is (..., queries, size), K (..., size, keys) and V (..., keys, value size).  Factors are one number
+    each, and multiply the scale.  With ``masking`` "keep" or "hide", the mask is boolean and says which scores to keep
+    or to hide: those that are hidden become the number ``hidden``.
+    """
+    xp = array_namespace(query)
+    q, k, v = (_transposed(*given) for given in ((query, query_perm), (key, key_perm), (value, value_perm)))
+    for factor in factors:
+        q = q * factor.reshape(())
+    scores = xp.matmul(q * q.dtype.type(scale), k)
+    if mask is not None and masking == "add":
+        scores = scores + mask
+    elif mask is not None:
+        number = scores.dtype.type(hidden)
+        scores = xp.where(mask, scores, number) if masking == "keep" else xp.where(mask, number, scores)
+    return _transposed(xp.matmul(softmax(scores, axis=-1), v), perm)
+
+
+def _transposed(x: Array, perm: tuple[int, ...] | None) -> Array:
+    return x if perm is None else x.transpose(perm)

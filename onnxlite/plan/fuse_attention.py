@@ -1,0 +1,160 @@
+"""The pass that makes one node of attention: no matrix of all scores is kept, and no head is moved.
+
+The transpositions that split heads before it and merge them after it become attributes: the kernel reads the queries,
+keys and values where the projections wrote them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from onnxlite.kernels.arrays import Array
+from onnxlite.model.ir import Graph, Node
+from onnxlite.plan.bind import needed_nodes
+from onnxlite.plan.facts import Facts
+from onnxlite.plan.pattern import Match, Number, Value, call
+
+query, key, value, mask = map(Value, ("query", "key", "value", "mask"))
+scale, hidden = Number("scale"), Number("hidden")
+
+_scores = scale * call("MatMul", query, key)
+
+#: What the softmax may be taken of, with what the mask does.
+_MASKED = (
+    ("keep", call("Where", mask, _scores, hidden)),
+    ("hide", call("Where", mask, hidden, _scores)),
+    ("add", _scores + mask),
+    ("", _scores),
+)
+
+
+def fuse_attention(graph: Graph, keep: frozenset[str], outer: Mapping[str, Array]) -> Graph:
+    """The graph with ``softmax(Q Kᵀ) V`` of float32 as nodes ``onnxlite.Attention``, with scale and mask.
+
+    Args:
+        graph: The graph, its nodes in order.
+        keep: Names of values that must remain.
+        outer: The initializers of the graphs around it.
+    """
+    if not any(node.op_type == "Softmax" for node in graph.nodes):
+        return graph
+    facts = Facts(graph, keep, {**outer, **graph.initializers})
+    replaced: dict[int, Node | None] = {}
+    for node in graph.nodes:
+        found = _found(node, facts) if node.op_type == "MatMul" and not node.domain else None
+        if found is not None:
+            match, new, last = found
+            replaced.update((id(inner), None) for inner in (*match.nodes, last))
+            replaced[id(last)] = new
+    if not replaced:
+        return graph
+    nodes = tuple(n for node in graph.nodes if (n := replaced.get(id(node), node)) is not None)
+    wanted = keep.union(value.name for value in graph.outputs)
+    made = [name for node in nodes for name in node.outputs if name in wanted]
+    # Nobody may be left to read what moved or scaled the heads.
+    return replace(graph, nodes=tuple(needed_nodes(replace(graph, nodes=nodes), made)))
+
+
+#: The formulas, with what the mask does.
+_FORMULAS = tuple((masking, call("MatMul", call("Softmax", masked, axis=-1), value)) for masking, masked in _MASKED)
+_LARGEST_RANK = 4
+
+
+def _found(node: Node, facts: Facts) -> tuple[Match, Node, Node] | None:
+    """Attention whose result is the node's: the match, the new node, and the node whose output that makes."""
+    before = facts.producers.get(node.inputs[0])
+    if before is None or before.op_type != "Softmax" or not facts.is_float32(node.outputs[0]):
+        return None
+    for masking, formula in _FORMULAS:
+        for match in facts.matcher.matches(formula, node.outputs[0]):
+            if facts.is_inside(match.nodes, node) and (facts.rank(node.outputs[0]) or 0) <= _LARGEST_RANK:
+                last = _merging(node, facts)
+                return match, _attention(match, masking, node, last, facts), last
+    return None
+
+
+def _merging(node: Node, facts: Facts) -> Node:
+    """The transposition that alone reads the result and leaves its last axis where it is, or else the node itself."""
+    result, readers = node.outputs[0], facts.readers[node.outputs[0]]
+    if result in facts.kept or len(readers) != 1 or readers[0].domain or readers[0].op_type != "Transpose":
+        return node
+    perm = readers[0].attributes.get("perm")
+    return readers[0] if perm and perm[-1] == len(perm) - 1 else node
+
+
+def _attention(match: Match, masking: str, node: Node, last: Node, facts: Facts) -> Node:
+    q = _traced(match.names["query"], facts, _ROWS, scaled=True)
+    k = _traced(match.names["key"], facts, _ROWS_OR_COLUMNS, scaled=True)
+    v = _traced(match.names["value"], facts, _ROWS, scaled=False)
+    perm = last.attributes["perm"] if last is not node else None
+    perms = {"query_perm": q.perm, "key_perm": k.perm, "value_perm": v.perm, "perm": perm}
+    attributes: dict[str, Any] = {"scale": match.names["scale"] * q.scale * k.scale}
+    if masking:
+        attributes["masking"] = masking
+    if "hidden" in match.names:
+        attributes["hidden"] = match.names["hidden"]
+    inputs = [q.name, k.name, v.name]
+    if masking or q.factors or k.factors:
+        inputs += [match.names.get("mask", ""), *q.factors, *k.factors]
+    return Node(
+        op_type="Attention",
+        domain="onnxlite",
+        opset=1,
+        inputs=tuple(inputs),
+        outputs=last.outputs,
+        name=node.name,
+        attributes={**attributes, **{name: given for name, given in perms.items() if given is not None}},
+        description=" ".join(f"{inner.op_type} '{inner.label}'" for inner in match.nodes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Traced:
+    """Where queries, keys or values come from: a tensor, transposed and multiplied by numbers."""
+
+    name: str
+    perm: tuple[int, ...] | None = None
+    scale: float = 1.0
+    factors: tuple[str, ...] = ()
+
+
+#: How many of the last axes, after a transposition, may be the contiguous one.
+_ROWS, _ROWS_OR_COLUMNS = 1, 2
+
+
+def _traced(name: str, facts: Facts, contiguous: int, *, scaled: bool) -> _Traced:
+    """Follow a value back through transpositions, and through scales if they can be given to the scores."""
+    traced = _Traced(name)
+    while True:
+        node = facts.producers.get(traced.name)
+        further = None
+        if node is not None and not node.domain and node.op_type == "Transpose":
+            further = _before_transposition(traced, node, contiguous)
+        elif node is not None and not node.domain and node.op_type in ("Mul", "Div") and scaled:
+            further = _before_scale(traced, node, facts)
+        if further is None:
+            return traced
+        traced = further
+
+
+def _before_transposition(traced: _Traced, node: Node, contiguous: int) -> _Traced | None:
+    first = node.attributes.get("perm")
+    if not first:
+        return None
+    perm = tuple(first) if traced.perm is None else tuple(first[axis] for axis in traced.perm)
+    readable = len(perm) - 1 in perm[-contiguous:]
+    return replace(traced, name=node.inputs[0], perm=perm) if readable else None
+
+
+def _before_scale(traced: _Traced, node: Node, facts: Facts) -> _Traced | None:
+    """A factor that is a constant number, or one that a run knows; a divisor must be constant."""
+    for own, other in (node.inputs, node.inputs[::-1]):
+        number = facts.matcher.number(other, node.inputs)
+        if number is not None and (node.op_type == "Mul" or other is node.inputs[1]):
+            factor = number if node.op_type == "Mul" else 1 / number if number else None
+            return replace(traced, name=own, scale=traced.scale * factor) if factor else None
+        if node.op_type == "Mul" and facts.shape(other) in ((), (1,)) and facts.rank(own):
+            return replace(traced, name=own, factors=(*traced.factors, other))
+    return None
