@@ -22,6 +22,7 @@ from onnxlite.plan.fuse_product import fuse_product
 from onnxlite.plan.layout import channels_last
 from onnxlite.plan.place import place
 from onnxlite.plan.recognize import recognize
+from onnxlite.plan.widen import widen
 from onnxlite.providers import Provider
 from onnxlite.providers.registry import compiles
 
@@ -50,6 +51,8 @@ def optimize(
     wanted = tuple(value for value in graph.outputs if value.name in keep)
     graph = replace(graph, nodes=tuple(needed_nodes(graph, outputs)), outputs=wanted)
     graph = _shielded(graph, providers)
+    if level >= GraphOptimizationLevel.ORT_ENABLE_EXTENDED:
+        graph = widen(graph, keep, known)
     graph = fold_constants(graph, known, providers)
     if level >= GraphOptimizationLevel.ORT_ENABLE_EXTENDED:
         graph = recognize(graph, keep, known)
