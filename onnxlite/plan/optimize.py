@@ -22,6 +22,7 @@ from onnxlite.plan.fuse_product import fuse_product
 from onnxlite.plan.layout import channels_last
 from onnxlite.plan.place import place
 from onnxlite.plan.recognize import recognize
+from onnxlite.plan.simplify import simplify
 from onnxlite.plan.widen import widen
 from onnxlite.providers import Provider
 from onnxlite.providers.registry import compiles
@@ -53,7 +54,7 @@ def optimize(
     graph = _shielded(graph, providers)
     if level >= GraphOptimizationLevel.ORT_ENABLE_EXTENDED:
         graph = widen(graph, keep, known)
-    graph = fold_constants(graph, known, providers)
+    graph = simplify(fold_constants(graph, known, providers), keep, known)
     if level >= GraphOptimizationLevel.ORT_ENABLE_EXTENDED:
         graph = recognize(graph, keep, known)
         graph = fuse_attention(graph, keep, known)
