@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.geometry import Windows, covered, windows
 from onnxlite.kernels.numba.channels_last import Padding, pad_rows, patches
+from onnxlite.kernels.numba.integer_pooling import bind_byte_maxima
 from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.simd import LANES, TILE_ROWS
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Declined, Input, Output, Pool, Scratch
 from onnxlite.kernels.numba.table import op
 from onnxlite.kernels.numba.threads import parallel_for
 from onnxlite.kernels.numba.vector import load, maximum, splat, store
+
+_BYTES = (np.dtype(np.uint8), np.dtype(np.int8))
 
 #: The elements read in one piece of work.
 _PIECE_WORK = 1 << 16
@@ -102,8 +107,8 @@ def _bind(x: ArraySpec, where: Windows, weights: Array, fill: float) -> Bound:
     )
 
 
-def _serves(x: ArraySpec) -> bool:
-    return x.dtype == FLOAT32 and 3 <= len(x.shape) <= 5 and x.size > 0 and x.value is None
+def _serves(x: ArraySpec, *others: np.dtype[Any]) -> bool:
+    return x.dtype in (FLOAT32, *others) and 3 <= len(x.shape) <= 5 and x.size > 0 and x.value is None
 
 
 @op("MaxPool", domain="onnxlite")
@@ -119,12 +124,14 @@ def max_pool(
     strides: tuple[int, ...] | None = None,
 ) -> Bound | Declined:
     """The largest element of each window (ONNX MaxPool-22), channels last."""
-    if not _serves(x):
-        return Declined("only float32 on one to three spatial axes, not constant, is compiled")
+    if not _serves(x, *_BYTES):
+        return Declined("only float32 and bytes on one to three spatial axes, not constant, are compiled")
     where = windows(
         x.shape[1:-1], kernel_shape, strides=strides, dilations=dilations, pads=pads, auto_pad=auto_pad,
         ceil_mode=ceil_mode,
     )  # fmt: skip
+    if x.dtype in _BYTES:
+        return bind_byte_maxima(x, where)
     return _bind(x, where, np.empty(0, np.float32), -np.inf)
 
 

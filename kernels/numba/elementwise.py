@@ -10,7 +10,7 @@ import numpy as np
 
 from onnxlite.kernels.dtypes import dtype_of, element_type
 from onnxlite.kernels.expression import Expression, Instruction, constant, instruction, with_constants
-from onnxlite.kernels.numba import formulas, functions  # noqa: F401 (they fill the table of formulas)
+from onnxlite.kernels.numba import formulas, functions, quantization_formulas  # noqa: F401 (they fill the table)
 from onnxlite.kernels.numba.broadcast import Layout, broadcast_layout
 from onnxlite.kernels.numba.formula import Formula, all_formulas, find_formula
 from onnxlite.kernels.numba.generate import Access, Generated, generate
@@ -233,7 +233,7 @@ _ADAPTED: dict[str, Callable[..., Sequence[ArraySpec | None]]] = {
 }
 
 for _entry in all_formulas():
-    if _entry.name not in ("Identity", "Cast"):
+    if _entry.name not in ("Identity", "Cast", "QuantizeLinear", "DequantizeLinear"):
         op(_entry.name, since=_entry.since, until=_entry.until)(
             _builder(_entry, _ADAPTED.get(_entry.name, _as_they_are))
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,13 +21,19 @@ _MAX_BYTES = 1 << 31
 _ENLARGING = frozenset({"Expand", "Tile", "Range", "Resize", "Upsample", "EyeLike", "OneHot", "Pad"})
 
 
-def fold_constants(graph: Graph, outer: Mapping[str, Array], providers: Sequence[Provider]) -> Graph:
+def fold_constants(
+    graph: Graph,
+    outer: Mapping[str, Array],
+    providers: Sequence[Provider],
+    leave: Callable[[Node, Mapping[str, Array]], bool] | None = None,
+) -> Graph:
     """The graph with every node whose inputs are initializers replaced by initializers.
 
     Args:
         graph: The graph, its nodes in order.
         outer: The initializers of the graphs around it.
         providers: Who computes.
+        leave: Which of these nodes stay, given the initializers.
     """
     known = {**outer, **graph.initializers}
     initializers = dict(graph.initializers)
@@ -35,7 +41,7 @@ def fold_constants(graph: Graph, outer: Mapping[str, Array], providers: Sequence
     room = _MAX_BYTES
     for node in graph.nodes:
         inputs = [name for name in node.inputs if name]
-        constant = bool(inputs) and all(name in known for name in inputs)
+        constant = bool(inputs) and all(name in known for name in inputs) and not (leave and leave(node, known))
         results = _results(node, known, providers, room) if constant else None
         if results is None:
             nodes.append(node)

@@ -84,7 +84,7 @@ def _candidates(graph: Graph, constants: Mapping[str, Array]) -> dict[int, _Cand
     trials = {
         index: trial
         for index, node in enumerate(graph.nodes)
-        if folded.isdisjoint(node.outputs) and (trial := _trial(node, types)) is not None
+        if folded.isdisjoint(node.outputs) and (trial := _trial(node, types, constants)) is not None
     }
     if len(trials) < 2:
         return {}
@@ -96,7 +96,14 @@ def _candidates(graph: Graph, constants: Mapping[str, Array]) -> dict[int, _Cand
     }
 
 
-def _trial(node: Node, types: Mapping[str, ValueType]) -> Trial | None:
+def _has_one_scale(node: Node, constants: Mapping[str, Array]) -> bool:
+    """Whether a node that quantizes or dequantizes does so with one scale for all elements; true of other nodes."""
+    if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
+        return True
+    return all(name in constants and constants[name].size == 1 for name in node.inputs[1:] if name)
+
+
+def _trial(node: Node, types: Mapping[str, ValueType], constants: Mapping[str, Array]) -> Trial | None:
     """What a compiled kernel of the node is like, if there is one for its types that works in vectors."""
     # Imported here: without a provider that compiles, nobody pays for Numba.
     from onnxlite.kernels.numba.formula import tried
@@ -104,6 +111,8 @@ def _trial(node: Node, types: Mapping[str, ValueType]) -> Trial | None:
 
     outputs = [name for name in node.outputs if name]
     if node.domain or len(outputs) != 1 or not node.outputs[0] or any(node.graphs()):
+        return None
+    if not _has_one_scale(node, constants):
         return None
     kinds = [types.get(name) if name else None for name in node.inputs]
     dtypes = [kind.dtype if isinstance(kind, TensorType) else None for kind in kinds]

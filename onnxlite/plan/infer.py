@@ -27,7 +27,9 @@ _LIKE_THE_INPUT = frozenset({"Bernoulli", "EyeLike", "RandomNormalLike", "Random
 
 
 #: The operators of plans (domain ``onnxlite``) that compute in float32 alone.
-_FLOAT32 = frozenset({"Conv", "MatMul", "MaxPool", "AveragePool"})
+_FLOAT32 = frozenset({"Conv", "MatMul", "OverlapAdd", "AveragePool"})
+#: Those that compute with bytes: what is quantized again has the type of the last of nine inputs, or uint8.
+_QUANTIZED = frozenset({"QuantizedConv", "QuantizedMatMul"})
 
 
 def types_beside(graph: Graph, constants: Mapping[str, Array]) -> dict[str, ValueType]:
@@ -60,6 +62,10 @@ def _output_types(node: Node, types: Types) -> Iterable[ValueType | None]:
         return _control_types(node, bodies[0], types)
     if node.domain == "onnxlite" and node.op_type in _FLOAT32:
         return [TensorType(_BY_NAME["float"])]
+    if node.domain == "onnxlite" and node.op_type in _QUANTIZED:
+        return [_quantized_type(node, types)]
+    if node.domain == "onnxlite" and node.op_type == "MaxPool":
+        return [types.get(node.inputs[0])]
     schema = schema_of(node.domain, node.op_type, node.opset)
     if schema is None:
         return ()
@@ -70,6 +76,13 @@ def _output_types(node: Node, types: Types) -> Iterable[ValueType | None]:
     single = {c.type_param_str: c.allowed_type_strs for c in schema.type_constraints}
     formals = _formals(schema.outputs, len(node.outputs))
     return [_output_type(formal.type_str, variables, single, stated) for formal in formals]
+
+
+def _quantized_type(node: Node, types: Types) -> ValueType | None:
+    if len(node.inputs) < 9:
+        return TensorType(_BY_NAME["float" if len(node.inputs) < 8 else "uint8"])
+    kind = types.get(node.inputs[8])
+    return TensorType(kind.element) if isinstance(kind, TensorType) else None
 
 
 def _output_type(

@@ -28,7 +28,8 @@ _LIKE_FIRST = frozenset(
     | {"Cos", "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Identity", "IsInf", "IsNaN"}
     | {"LeakyRelu", "Log", "Mish", "Neg", "Not", "PRelu", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid"}
     | {"Sign", "Sin", "Sinh", "Softmax", "Softplus", "Softsign", "Sqrt", "SwiGLU", "Swish", "Tan", "Tanh"}
-    | {"ThresholdedRelu", "LayerNormalization", "RMSNormalization", "BatchNormalization"}
+    | {"ThresholdedRelu", "LayerNormalization", "RMSNormalization", "BatchNormalization", "QuantizeLinear"}
+    | {"DequantizeLinear"}
 )
 #: Operators whose inputs are broadcast together.
 _BROADCASTING = frozenset(
@@ -40,7 +41,11 @@ _BROADCASTING = frozenset(
 _PRIVATE = {"Conv": (22, 3), "MaxPool": (22, 1), "AveragePool": (22, 1), "MatMul": (13, 2)}
 _ON_IMAGES = frozenset({"Conv", "MaxPool", "AveragePool"})
 #: Their attributes that are not those of that operator.
-_ADDED = frozenset({"activation", "alpha", "beta", "residual_last", "scale", "a_perm", "b_perm"})
+_ADDED = frozenset(
+    {"activation", "alpha", "beta", "residual_last", "scale", "a_perm", "b_perm", "channels_last", "lowest", "highest"}
+)
+#: Those on integers, and the same on floats: their first and fourth inputs are multiplied.
+_QUANTIZED = {"QuantizedConv": "Conv", "QuantizedMatMul": "MatMul"}
 
 #: What an operator's shape is inferred from may be its inputs' values: of constants up to this many elements.
 _SMALL = 64
@@ -97,6 +102,8 @@ def _output_shapes(
     if not node.domain and node.op_type in _BROADCASTING and (node.opset >= 8 or len(set(given)) == 1):
         constant = [name in constants for name in node.inputs if name]
         return [_broadcast(given, constant, names), *rest]
+    if node.domain == "onnxlite" and node.op_type in _QUANTIZED:
+        node = replace(node, op_type=_QUANTIZED[node.op_type], inputs=(node.inputs[0], node.inputs[3]))
     if node.domain == "onnxlite" and node.op_type == "Attention":
         return [_attention_shape(node, shapes, names)]
     if node.domain == "onnxlite" and node.op_type in _PRIVATE:

@@ -22,8 +22,9 @@ from onnxlite.model.order import reads
 _UNARY = frozenset(
     {"Abs", "Cast", "Ceil", "Celu", "Clip", "Dropout", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish"}
     | {"Identity", "LeakyRelu", "Log", "Mish", "Neg", "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign"}
-    | {"Softplus", "Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu"}
+    | {"Softplus", "Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu", "QuantizeLinear", "DequantizeLinear"}
 )
+_QUANTIZING = frozenset({"QuantizeLinear", "DequantizeLinear"})
 #: Operators on several tensors that broadcast together.
 _BROADCASTING = frozenset({"Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean", "Pow", "PRelu"})
 
@@ -58,6 +59,8 @@ def to_first(rank: int) -> tuple[int, ...]:
 
 
 def _is_image_operator(node: Node, initializers: Mapping[str, Array]) -> bool:
+    if node.domain == "onnxlite":
+        return node.op_type == "QuantizedConv"
     return not node.domain and node.op_type == "Conv" and node.inputs[1] in initializers
 
 
@@ -74,7 +77,7 @@ class _Layout:
 
     def node(self, node: Node) -> None:
         """Take over one node, in the layout that suits it."""
-        rule = _RULES.get(node.op_type) if not node.domain else None
+        rule = _RULES.get(node.operator)
         if rule is None or not rule(self, node):
             for name in reads(node):
                 self.plain(name)
@@ -148,6 +151,24 @@ def _conv(layout: _Layout, node: Node) -> bool:
     return True
 
 
+def _quantized_conv(layout: _Layout, node: Node) -> bool:
+    """The convolution of integers, whose weights are constant."""
+    rank = layout.known[node.inputs[3]].ndim
+    inputs = (layout.twin(node.inputs[0], rank), *node.inputs[1:])
+    layout.emit(replace(node, inputs=inputs, attributes={**node.attributes, "channels_last": 1}), rank)
+    return True
+
+
+def _overlap_add(layout: _Layout, node: Node) -> bool:
+    """The second half of a transposed convolution, of which the first is a convolution."""
+    rank = layout.rank_of(node.inputs[:1])
+    if rank is None:
+        return False
+    inputs = (layout.twins[node.inputs[0]], *node.inputs[1:])
+    layout.emit(replace(node, inputs=inputs, attributes={**node.attributes, "channels_last": 1}), rank)
+    return True
+
+
 def _pool(layout: _Layout, node: Node) -> bool:
     rank = layout.rank_of(node.inputs[:1])
     if rank is None or len(node.outputs) != 1 or node.opset < 7:
@@ -170,6 +191,8 @@ def _global_pool(layout: _Layout, node: Node) -> bool:
 def _elementwise(layout: _Layout, node: Node) -> bool:
     if len(node.outputs) != 1 or (node.op_type in _BROADCASTING and node.opset < 7):
         return False
+    if node.op_type in _QUANTIZING and (node.inputs[1] not in layout.known or layout.known[node.inputs[1]].size != 1):
+        return False  # it may have a scale for each index of an axis
     if node.op_type == "Dropout" and (node.opset < 7 or len(node.inputs) > 2):
         return False  # it may be training, and draw a random number for each element in its order
     rank = layout.rank_of(node.inputs)
@@ -276,6 +299,8 @@ def _normalization(layout: _Layout, node: Node) -> bool:
 
 _RULES: dict[str, Callable[[_Layout, Node], bool]] = {
     "Conv": _conv,
+    "onnxlite.QuantizedConv": _quantized_conv,
+    "onnxlite.OverlapAdd": _overlap_add,
     "MaxPool": _pool,
     "AveragePool": _pool,
     "GlobalAveragePool": _global_pool,

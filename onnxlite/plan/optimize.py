@@ -19,8 +19,12 @@ from onnxlite.plan.fold_normalization import fold_normalization
 from onnxlite.plan.fuse_attention import fuse_attention
 from onnxlite.plan.fuse_elementwise import fuse_elementwise
 from onnxlite.plan.fuse_product import fuse_product
+from onnxlite.plan.fuse_quantized import fuse_quantized
 from onnxlite.plan.layout import channels_last
+from onnxlite.plan.lower_transposed import lower_transposed
+from onnxlite.plan.move_dequantization import move_dequantization
 from onnxlite.plan.place import place
+from onnxlite.plan.quantization import dequantizes_bytes
 from onnxlite.plan.recognize import recognize
 from onnxlite.plan.simplify import simplify
 from onnxlite.plan.widen import widen
@@ -53,6 +57,8 @@ def optimize(
     graph = replace(graph, nodes=tuple(needed_nodes(graph, outputs)), outputs=wanted)
     graph = _shielded(graph, providers)
     if level >= GraphOptimizationLevel.ORT_ENABLE_EXTENDED:
+        graph = _with_integers(graph, keep, known, providers, level >= GraphOptimizationLevel.ORT_ENABLE_LAYOUT)
+    if level >= GraphOptimizationLevel.ORT_ENABLE_EXTENDED:
         graph = widen(graph, keep, known)
     graph = simplify(fold_constants(graph, known, providers), keep, known)
     if level >= GraphOptimizationLevel.ORT_ENABLE_EXTENDED:
@@ -60,6 +66,7 @@ def optimize(
         graph = fuse_attention(graph, keep, known)
     graph = fold_normalization(graph, keep, known)
     if level >= GraphOptimizationLevel.ORT_ENABLE_LAYOUT:
+        graph = lower_transposed(graph, keep, known)
         graph = channels_last(graph, keep, known)
     if level >= GraphOptimizationLevel.ORT_ENABLE_EXTENDED:
         graph = fuse_product(graph, keep, known)
@@ -69,6 +76,17 @@ def optimize(
     read = keep.union(*map(reads, nodes))
     needed = {name: array for name, array in graph.initializers.items() if name in read}
     return replace(graph, nodes=nodes, initializers=needed)
+
+
+def _with_integers(
+    graph: Graph, keep: frozenset[str], known: Mapping[str, Array], providers: Sequence[Provider], images: bool
+) -> Graph:
+    """The graph with products of bytes where it multiplies what it has dequantized."""
+    graph = fold_constants(graph, known, providers, dequantizes_bytes)
+    if any(node.op_type == "DequantizeLinear" for node in graph.nodes):
+        graph = move_dequantization(graph, keep, known)
+        graph = fold_constants(graph, known, providers, dequantizes_bytes)
+    return fuse_quantized(graph, keep, known, images=images)
 
 
 #: What the domains of nodes start with that no pass may touch: it is no domain that a pass knows.

@@ -1,7 +1,7 @@
 """Runs a bound kernel in memory that tells what it should not have read or written.
 
-Memory that a kernel may use is filled with NaN, be it scratch memory or the output, and every array lies between two
-borders that must stay as they are; what is read of the borders is NaN too.
+Memory that a kernel may use is filled with NaN, or odd integers, be it scratch memory or the output, and every array
+lies between two borders that must stay as they are; what is read of the borders is NaN too.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from onnxlite.kernels.numba.spec import Bound, Declined, Input, Output, Pool, Sc
 from onnxlite.kernels.numba.threads import thread_pool
 
 _BORDER = 64
+#: The byte that memory for integers is filled with.
+_ODD = 0xA5
 
 
 class GuardedMemory:
@@ -24,9 +26,9 @@ class GuardedMemory:
     def __init__(self) -> None:
         self._borders: list[Array] = []
 
-    def array(self, shape: tuple[int, ...], values: Array | None = None) -> Array:
-        """An array of float32, filled with NaN or with values."""
-        memory = np.full(int(np.prod(shape)) + 2 * _BORDER, np.nan, np.float32)
+    def array(self, shape: tuple[int, ...], dtype: Any, values: Array | None = None) -> Array:
+        """An array, filled with NaN or odd integers, or with values."""
+        memory = _filler(int(np.prod(shape)) + 2 * _BORDER, np.dtype(dtype))
         self._borders += [memory[:_BORDER], memory[-_BORDER:]]
         inner = memory[_BORDER:-_BORDER].reshape(shape)
         if values is not None:
@@ -36,17 +38,22 @@ class GuardedMemory:
     def check(self) -> None:
         """Fail if a border was written to."""
         for border in self._borders:
-            assert np.isnan(border).all(), "memory beside an array was written to"
+            assert border.tobytes() == _filler(_BORDER, border.dtype).tobytes(), "memory beside an array was written to"
+
+
+def _filler(count: int, dtype: np.dtype[Any]) -> Array:
+    if dtype.kind == "f":
+        return np.full(count, np.nan, dtype)
+    return np.full(count * dtype.itemsize, _ODD, np.uint8).view(dtype)
 
 
 def run_guarded(answer: Bound | View | Declined, inputs: Sequence[Array | None], threads: int = 1) -> Array:
-    """The only output of a kernel of float32."""
+    """The only output of a kernel."""
     assert isinstance(answer, Bound), answer
     memory, pool = GuardedMemory(), thread_pool(threads)
-    given = [None if x is None else memory.array(x.shape, x) for x in inputs]
+    given = [None if x is None else memory.array(x.shape, x.dtype, x) for x in inputs]
     (spec,) = answer.outputs
-    assert spec.dtype == np.float32
-    output = memory.array(spec.shape)
+    output = memory.array(spec.shape, spec.dtype)
     arguments: list[Any] = []
     for argument in answer.arguments:
         if isinstance(argument, Input | Output):
@@ -54,7 +61,7 @@ def run_guarded(answer: Bound | View | Declined, inputs: Sequence[Array | None],
             assert value is not None
             arguments.append(value.reshape(-1) if argument.flat else value)
         elif isinstance(argument, Scratch):
-            arguments.append(memory.array(argument.array_shape(threads)))
+            arguments.append(memory.array(argument.array_shape(threads), argument.dtype))
         elif isinstance(argument, Pool):
             arguments.append(pool.block)
         else:

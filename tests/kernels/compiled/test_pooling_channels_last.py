@@ -91,9 +91,20 @@ def test_what_is_declined(op: str) -> None:
     x = noise(1, 4, 4, 3)
     for spec in (
         ArraySpec((1, 4, 4, 3), np.dtype(np.float64)),
-        ArraySpec((1, 4, 4, 3), np.dtype(np.uint8)),
+        ArraySpec((1, 4, 4, 3), np.dtype(np.int16)),
         ArraySpec((0, 4, 4, 3), x.dtype),
         ArraySpec((1, 2, 2, 2, 2, 3), x.dtype),
         ArraySpec(x.shape, x.dtype, x),
     ):
         assert isinstance(kernel.function(spec, kernel_shape=(2,) * (len(spec.shape) - 2)), Declined)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+@pytest.mark.parametrize("kernel", [(3, 3), (2, 1)])
+@pytest.mark.parametrize("channels", [1, 5, 64])
+def test_the_largest_bytes(dtype: Any, kernel: tuple[int, int], channels: int) -> None:
+    limits = np.iinfo(dtype)
+    x = np.random.default_rng(0).integers(limits.min, limits.max, (2, 30, 31, channels), dtype, endpoint=True)
+    attributes = {"kernel_shape": kernel, "pads": (1, 0, 1, 0), "strides": (2, 1)}
+    expected = reference("MaxPool", x, **attributes)
+    np.testing.assert_array_equal(run_alike(answer("MaxPool", x, **attributes), (x,)), expected)
