@@ -11,7 +11,8 @@ from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba import COMPILED
 from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, View
 from onnxlite.kernels.numba.threads import ThreadPool, thread_pool
-from onnxlite.plan.specialize import as_constant, call_bound
+from onnxlite.plan.specialize import call_bound
+from onnxlite.plan.weights import as_constant
 
 
 class KernelDeclined(Exception):

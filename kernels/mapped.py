@@ -21,6 +21,10 @@ from onnxlite.kernels.arrays import Array
 _MAPS = sys.platform != "win32"
 
 
+#: How many bytes of a file are in memory while it is copied.
+_COPIED_AT_ONCE = 1 << 24
+
+
 class MappedFile(mmap.mmap):
     """A file in memory, for reading, and what it was when it was mapped."""
 
@@ -65,6 +69,21 @@ def mapped_file(array: Array) -> MappedFile | None:
         base = base.base
     owner = base.obj if isinstance(base, memoryview) else base
     return owner if isinstance(owner, MappedFile) else None
+
+
+def copied(array: Array) -> Array:
+    """An aligned copy; of a file, only the copy is in memory afterwards."""
+    file = mapped_file(array)
+    if file is None or not array.flags.c_contiguous:
+        return np.array(array, order="C")
+    copy = np.empty_like(array)
+    source, target = array.reshape(-1), copy.reshape(-1)
+    step = max(1, _COPIED_AT_ONCE // max(1, array.itemsize))
+    for start in range(0, array.size, step):
+        some = source[start : start + step]
+        target[start : start + step] = some
+        file.forget(some)
+    return copy
 
 
 def forget(arrays: Iterable[Array]) -> None:

@@ -11,11 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from onnxlite.errors import InvalidArgument, InvalidGraph
+from onnxlite.errors import Fail, InvalidArgument, InvalidGraph
 from onnxlite.feeds import check_names, converted
+from onnxlite.kernels.mapped import forget, mapped_file
 from onnxlite.model import Graph, Model, Value, ValueType
+from onnxlite.model.walk import all_arrays
 from onnxlite.options import GraphOptimizationLevel, RunOptions
 from onnxlite.plan import Binding, Plan, bind, prepare, run_plan
+from onnxlite.plan.bind import Remaking
 from onnxlite.plan.optimize import optimize
 from onnxlite.plan.termination import terminable
 from onnxlite.providers import Provider
@@ -55,6 +58,7 @@ class BoundModel:
         self._binding = Binding(self.providers, threads=threads, wait_for_compiler=wait_for_compiler)
         self._plans: OrderedDict[tuple[tuple[str, ...], tuple[str, ...]], Plan] = OrderedDict()
         self._lock = threading.Lock()
+        self._files = {file for file in map(mapped_file, all_arrays(model)) if file is not None}
         try:
             self.graph = prepare(model, self.providers)
         except RecursionError as error:
@@ -76,7 +80,18 @@ class BoundModel:
         return self._rewritten(self.output_names, tuple(self.required))
 
     def _rewritten(self, outputs: tuple[str, ...], fed: tuple[str, ...]) -> Graph:
+        self._check_files()
         return optimize(_with_inputs(self.graph, fed), outputs, self._level, self.providers)
+
+    def _check_files(self) -> None:
+        """Make sure that weights are still in the files that they are in.
+
+        Raises:
+            Fail: A file was written to.
+        """
+        for file in self._files:
+            if not file.is_unchanged():
+                raise Fail(f"'{file.path}' was changed while a session had it open: make a new session")
 
     def run(
         self, output_names: Sequence[str] | None, feeds: Mapping[str, Any], options: RunOptions | None
@@ -94,6 +109,8 @@ class BoundModel:
         fed = (*self.required, *(name for name in self.overridable if name in given))
         inputs = [given.get(name) for name in fed]
         plan = self.plan(self._names(output_names), fed)
+        if plan.programs is None or plan.programs.find(inputs) is None:
+            self._check_files()
         with np.errstate(all="ignore"):
             if options is None:
                 results = run_plan(plan, inputs)
@@ -129,8 +146,17 @@ class BoundModel:
                 self._check_outputs(outputs)
                 while len(self._plans) >= _MAX_PLANS:
                     self._plans.popitem(last=False)
-                binding = replace(self._binding, seeds=np.random.SeedSequence(self._seed))
-                plan = self._plans[outputs, fed] = bind(self._rewritten(outputs, fed), outputs, binding)
+                plan = self._plans[outputs, fed] = self._bound(outputs, fed)
+        return plan
+
+    def _bound(self, outputs: tuple[str, ...], fed: tuple[str, ...]) -> Plan:
+        graph = self._rewritten(outputs, fed)
+        held = set(map(id, self.graph.initializers.values()))
+        made = frozenset(name for name, array in graph.initializers.items() if id(array) not in held)
+        remaking = Remaking(made, lambda: self._rewritten(outputs, fed).initializers)
+        binding = replace(self._binding, seeds=np.random.SeedSequence(self._seed))
+        plan = bind(graph, outputs, binding, remaking=remaking)
+        forget(self.graph.initializers.values())
         return plan
 
     def _names(self, output_names: Sequence[str] | None) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.epilogue import COLUMN_BIAS, NO_BIAS, NONE, ROW_BIAS, Epilogue, activation_code
 from onnxlite.kernels.numba.matmul import EMPTY, NOTHING, Operand, Scale, bind_product, pack_constant, writable
+from onnxlite.kernels.numba.prepared import prepared, reads_files
 from onnxlite.kernels.numba.product import packed_columns
 from onnxlite.kernels.numba.simd import TILE_COLUMNS
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Declined, Input
@@ -154,12 +155,24 @@ def _bind(
 
 def _panels(b: ArraySpec, right: _Matrices, scale: float, item: int) -> tuple[Array, _Matrices]:
     """Constant matrices in panels, times a factor, and how these lie: each matrix takes ``item`` elements."""
-    flat = np.asarray(b.value).reshape(-1)
-    strides = [4 * stride for stride in right.strides]
-    matrices = np.lib.stride_tricks.as_strided(flat, right.shape, strides, writeable=False)
-    panels = pack_constant(matrices.reshape(-1, *right.shape[-2:]), factor=scale)
+    assert b.value is not None
+    panels = prepared(b.value, _packed_matrices, right, scale)
     steps = [item * math.prod(right.batch[axis + 1 :]) for axis in range(len(right.batch))]
     return panels, _Matrices(right.shape, (*steps, 0, 0))
+
+
+@reads_files
+def _packed_matrices(b: Array, right: _Matrices, scale: float) -> Array:
+    """The matrices that lie so in an array, in panels, times a factor."""
+    strides = [4 * stride for stride in right.strides]
+    matrices = np.lib.stride_tricks.as_strided(b.reshape(-1), right.shape, strides, writeable=False)
+    return pack_constant(matrices.reshape(-1, *right.shape[-2:]), factor=scale)
+
+
+@reads_files
+def _packed_matrix(b: Array, transposed: bool, factor: float) -> Array:
+    """A matrix in panels, times a factor."""
+    return pack_constant(b[None], transposed, factor)
 
 
 @op("Gemm", since=7)
@@ -185,9 +198,8 @@ def gemm(
     zero = np.zeros(1, np.int64)
     first = Operand(writable(a, 0), zero, 1 if transA else depth, rows if transA else 1)
     packed = b.value is not None and columns > 1
-    if packed:
-        panels = pack_constant(np.asarray(b.value)[None], bool(transB), alpha)
-        second = Operand(panels, zero, TILE_COLUMNS, 1)
+    if b.value is not None and packed:
+        second = Operand(prepared(b.value, _packed_matrix, bool(transB), alpha), zero, TILE_COLUMNS, 1)
     else:
         second = Operand(writable(b, 1), zero, 1 if transB else columns, depth if transB else 1)
     product_scale = 1.0 if packed else alpha

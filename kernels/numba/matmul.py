@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from onnxlite.kernels.arrays import Array
+from onnxlite.kernels.mapped import forget
 from onnxlite.kernels.numba.epilogue import COLUMN_BIAS, NO_BIAS, NONE, ROW_BIAS, Epilogue, apply_epilogue
 from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.memory import address, floats
@@ -21,7 +22,6 @@ from onnxlite.kernels.numba.product import (
     multiply_column,
     multiply_row,
     pack_panels,
-    pack_right,
     packed_columns,
 )
 from onnxlite.kernels.numba.sealed import sealed
@@ -271,15 +271,38 @@ def _blocks(rows: int, columns: int, depth: int, mode: int, most_columns: int) -
     return -(-rows // (parts * TILE_ROWS)) * TILE_ROWS, width
 
 
+#: About how many elements of a constant matrix are read at a time while it is packed.
+_PACKED_AT_ONCE = 1 << 20
+
+
 def pack_constant(matrices: Array, transposed: bool = False, factor: float = 1.0) -> Array:
-    """Right matrices (count, depth, columns), perhaps given transposed, times a factor, in panels."""
-    straight = np.swapaxes(matrices, 1, 2) if transposed else matrices
-    count, depth, columns = straight.shape
-    scaled = np.ascontiguousarray(straight, np.float32) * np.float32(factor)
+    """Right matrices (count, depth, columns), perhaps given transposed, times a factor, in panels.
+
+    A large matrix is read piece by piece, and not kept in memory if it is in a file.
+    """
+    count, depth, columns = (matrices.shape[axis] for axis in ((0, 2, 1) if transposed else (0, 1, 2)))
     packed = aligned((count, packed_columns(columns) * depth))
-    for item in range(count):
-        pack_right(scaled[item].reshape(-1), 0, columns, depth, columns, packed[item])
+    packed[...] = 0
+    step = max(1, _PACKED_AT_ONCE // (TILE_COLUMNS * matrices.shape[2])) * TILE_COLUMNS
+    for matrix, panels in zip(matrices, packed.reshape(count, -1, depth, TILE_COLUMNS), strict=True):
+        for start in range(0, len(matrix), step):
+            rows = matrix[start : start + step]
+            values = np.array(rows, np.float32) * np.float32(factor)
+            if transposed:
+                _fill(panels[start // TILE_COLUMNS :], values.T)
+            else:
+                _fill(panels[:, start : start + step], values)
+            forget([rows])
     return packed.reshape(-1)
+
+
+def _fill(panels: Array, matrix: Array) -> None:
+    """Put a matrix (depth, columns) into the first of some panels (count, depth, TILE_COLUMNS)."""
+    whole, rest = divmod(matrix.shape[1], TILE_COLUMNS)
+    columns = whole * TILE_COLUMNS
+    panels[:whole] = matrix[:, :columns].reshape(len(matrix), whole, TILE_COLUMNS).swapaxes(0, 1)
+    if rest:
+        panels[whole, :, :rest] = matrix[:, columns:]
 
 
 def writable(spec: ArraySpec, index: int) -> Any:

@@ -210,7 +210,9 @@ def winograd(  # type: ignore[no-untyped-def]
 def transformed_weights(w: Array, size: int) -> Array:
     """The weights (filters, channels, 3, 3) in the transformed domain, packed for each point: shape (points, n)."""
     g = _KERNEL_TRANSFORMS[size]
-    points = np.einsum("ik,fckl,jl->ijfc", g, w.astype(np.float64), g).astype(np.float32)
+    points = np.empty((len(g) ** 2, *w.shape[:2]), np.float32)
+    for taps, transformed in zip(w, np.moveaxis(points, 1, 0), strict=True):
+        transformed[...] = np.kron(g, g) @ taps.reshape(-1, 9).T.astype(np.float64)
     return pack_filters(points.reshape(-1, w.shape[1]), len(g) ** 2)
 
 

@@ -40,12 +40,21 @@ class Binding:
     wait_for_compiler: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Remaking:
+    """The names of the constants that passes made and that only a plan holds, and how they are made again."""
+
+    names: frozenset[str] = frozenset()
+    make: Callable[[], Mapping[str, Array]] | None = None
+
+
 def bind(
     graph: Graph,
     outputs: Sequence[str],
     binding: Binding,
     outer: Types | None = None,
     outer_constants: Mapping[str, Array] | None = None,
+    remaking: Remaking | None = None,
 ) -> Plan:
     """The plan that computes the named values of a graph; nodes that none of them needs are left out.
 
@@ -55,6 +64,7 @@ def bind(
         binding: What binding needs besides.
         outer: The types of the values of the graphs around it.
         outer_constants: The initializers of the graphs around it: what the graph takes of them it holds itself.
+        remaking: Which constants the plan need not keep.
 
     Raises:
         NotImplemented: A needed operator has no kernel.
@@ -87,10 +97,10 @@ def bind(
         names=tuple(slots.names),
         output_types=tuple(types.get(name) for name in outputs),
     )
-    return _with_programs(plan, binding)
+    return _with_programs(plan, binding, remaking or Remaking())
 
 
-def _with_programs(plan: Plan, binding: Binding) -> Plan:
+def _with_programs(plan: Plan, binding: Binding, remaking: Remaking) -> Plan:
     """The plan with a runner for its compiled kernels, if it has any and no hook wants to see every step."""
     if binding.wrap is not None or not any(step.builder for step in plan.steps):
         return plan
@@ -98,9 +108,11 @@ def _with_programs(plan: Plan, binding: Binding) -> Plan:
     from onnxlite.kernels.numba.background import waits_by_default
     from onnxlite.kernels.numba.threads import default_threads, thread_pool
     from onnxlite.plan.specialize import Programs
+    from onnxlite.plan.weights import Weights
 
     wait = waits_by_default() if binding.wait_for_compiler is None else binding.wait_for_compiler
-    return replace(plan, programs=Programs(plan, thread_pool(binding.threads or default_threads()), wait))
+    weights = Weights(plan.template, plan.names, remaking.names, remaking.make)
+    return replace(plan, programs=Programs(plan, thread_pool(binding.threads or default_threads()), wait, weights))
 
 
 def needed_nodes(graph: Graph, outputs: Sequence[str]) -> list[Node]:

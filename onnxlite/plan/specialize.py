@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,13 +12,16 @@ import numpy as np
 
 from onnxlite.errors import OnnxliteError
 from onnxlite.kernels.arrays import Array
+from onnxlite.kernels.mapped import mapped_file
 from onnxlite.kernels.numba.background import compile_later, is_ready
+from onnxlite.kernels.numba.prepared import in_memory
 from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, Input, Output, Pool, Scratch, View
 from onnxlite.kernels.numba.threads import ThreadPool
 from onnxlite.plan.branch import taken_branch
 from onnxlite.plan.dependence import is_repeatable, shaping_inputs
 from onnxlite.plan.plan import ABSENT, DISCARDED, Plan, Step, call_step, execute, located
 from onnxlite.plan.program import Alias, Buffer, Command, Constant, Dynamic, Program, Storage
+from onnxlite.plan.weights import Weights, as_constant
 
 #: How many programs a plan keeps, and after how many of them it takes its shapes to change all the time.
 _MAX_PROGRAMS, _TOO_MANY = 16, 256
@@ -33,10 +36,10 @@ _RESHAPING = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"
 class Programs:
     """The programs of one plan, by the shapes and types of its inputs; the least recently used is dropped first."""
 
-    def __init__(self, plan: Plan, pool: ThreadPool, wait: bool) -> None:
+    def __init__(self, plan: Plan, pool: ThreadPool, wait: bool, weights: Weights) -> None:
         self._plan = plan
         self._wait = wait
-        self._constants = [as_constant(value) for value in plan.template]
+        self._weights = weights
         self._pool = pool
         self._programs: OrderedDict[Any, Program] = OrderedDict()
         self._made = 0
@@ -49,14 +52,19 @@ class Programs:
         if program is not None:
             return program.run(given)
         if self._made >= _TOO_MANY:
+            with self._lock:
+                self._weights.restore(for_good=True)
             return execute(self._plan, inputs, captured)
-        walk = _Walk(self._plan, self._constants, given, self._pool, self._wait)
+        with self._lock:
+            self._weights.restore()
+            walk = _Walk(self._plan, self._weights, given, self._pool, self._wait)
         results = walk.run()
         if not walk.complete:
             return results
+        program = walk.program()
         with self._lock:
             self._made += 1
-            self._programs[_key(given)] = walk.program()
+            self._programs[_key(given)] = program
             while len(self._programs) > _MAX_PROGRAMS:
                 self._programs.popitem(last=False)
         return results
@@ -87,19 +95,21 @@ class _Walk:
     then is another walk.
     """
 
-    def __init__(self, plan: Plan, constants: list[Any], given: Sequence[Any], pool: ThreadPool, wait: bool) -> None:
+    def __init__(self, plan: Plan, weights: Weights, given: Sequence[Any], pool: ThreadPool, wait: bool) -> None:
         self.complete = True
         self._plan = plan
         self._pool = pool
         self._wait = wait
-        self._values = constants.copy()
+        self._weights = weights
+        self._held: set[int] = set(plan.outputs)
+        self._values = weights.values.copy()
         self._storage: dict[int, Storage] = {
-            slot: Constant(value) for slot, value in enumerate(constants) if value is not None
+            slot: Constant(value) for slot, value in enumerate(self._values) if value is not None
         }
         self._storage[ABSENT] = Constant(None)
         self._commands: list[Command] = []
         self._slots = (*plan.inputs, *plan.captured)
-        self._unused = len(constants)
+        self._unused = len(self._values)
         for slot, value in zip(self._slots, given, strict=True):
             plain = _is_plain(value)
             self._values[slot] = _usable(value) if plain else value
@@ -107,16 +117,41 @@ class _Walk:
 
     def run(self) -> list[Any]:
         """Run the plan, and return its outputs."""
+        read_last = self._weights.last_reads(self._plan.steps)
         for step in self._plan.steps:
             self._step(step)
             for slot in step.free:
                 if not isinstance(self._storage.get(slot), Constant):
                     self._values[slot] = None
+            if self.complete and self._weights.at_once:
+                self._release(read_last.get(id(step), ()))
+        if self.complete:
+            self._release(self._weights.passing)
+        # Where kernels are still compiled, another walk follows, which would need again what this one lets go of.
+        self._weights.at_once = self.complete
+        self._weights.forget()
         return [self._values[slot] for slot in self._plan.outputs]
 
     def program(self) -> Program:
         """The program, once the run is over."""
+        for slot in (*self._plan.outputs, *(slot for c in self._commands if c.bound is None for slot in c.inputs)):
+            self._hold(slot)
         return Program(self._storage, self._commands, self._slots, self._plan.outputs, self._pool)
+
+    def _hold(self, slot: int) -> None:
+        """Have a constant that runs read in memory, and keep it."""
+        self._held.add(slot)
+        if isinstance(self._storage.get(slot), Constant) and self._values[slot].__class__ is np.ndarray:
+            self._values[slot] = in_memory(self._values[slot])
+            self._storage[slot] = Constant(self._values[slot])
+
+    def _release(self, slots: Iterable[int]) -> None:
+        """Let go of constants that were read for the last time, unless runs need them."""
+        for slot in slots:
+            if slot not in self._held:
+                self._weights.release(slot)
+                self._values[slot] = None
+                self._storage[slot] = Constant(None)
 
     def _step(self, step: Step) -> None:
         outputs = (step.outputs,) if isinstance(step.outputs, int) else step.outputs
@@ -140,6 +175,7 @@ class _Walk:
             # In the layout that it will have in its buffer, so that later runs round as this one does.
             self._values[slot] = _usable(result) if kept else result
             self._storage[slot] = _buffer(result) if kept else Dynamic()
+        self._held.update(step.inputs)
         self._commands.append(Command(step, step.inputs, outputs))
 
     def _branch(self, step: Step, condition: Any, outputs: Sequence[int]) -> None:
@@ -239,7 +275,14 @@ class _Walk:
             self._show(outputs[0], step.inputs[answer.index], inputs[answer.index].reshape(answer.shape))
             return True
         arrays = [np.empty(spec.shape, spec.dtype) for spec in answer.outputs]
-        given = [v if c else _usable(v) for v, c in zip(inputs, self._constant(step), strict=True)]
+        answer = replace(answer, arguments=tuple(map(_in_memory, answer.arguments)))
+        for argument in answer.arguments:
+            if isinstance(argument, Input):
+                self._hold(step.inputs[argument.index])
+        given = [
+            self._values[slot] if constant else _usable(value)
+            for slot, value, constant in zip(step.inputs, inputs, self._constant(step), strict=True)
+        ]
         arguments = bound_arguments(answer, given, arrays, self._pool)
         if not self._wait and not is_ready(answer.function, arguments):
             compile_later(answer.function, arguments)
@@ -308,11 +351,8 @@ def _usable(value: Any) -> Any:
     return np.array(value, order="C")
 
 
-def as_constant(value: Any) -> Any:
-    """A value as constants are: read-only and, if it is an array, contiguous and aligned."""
-    if value.__class__ is not np.ndarray or value.dtype == np.object_:
-        return value
-    array = value if value.flags.c_contiguous and value.flags.aligned else np.array(value, order="C")
-    array = array.view()
-    array.flags.writeable = False
-    return array
+def _in_memory(argument: Any) -> Any:
+    """An argument of a bound function, none of which shows a file."""
+    if argument.__class__ is np.ndarray and mapped_file(argument) is not None:
+        return in_memory(argument)
+    return argument

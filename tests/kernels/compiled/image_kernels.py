@@ -11,7 +11,7 @@ from onnxlite.conformance.differential import kernel_outputs
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba import COMPILED
 from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, View
-from onnxlite.plan.specialize import as_constant
+from onnxlite.plan.weights import as_constant
 
 #: The activations that a convolution may apply, with parameters.
 ACTIVATIONS: list[dict[str, Any]] = [
