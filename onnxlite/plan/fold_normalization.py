@@ -1,4 +1,4 @@
-"""The pass that folds a BatchNormalization into the convolution before it.
+"""The pass that folds a BatchNormalization into the convolution, transposed or not, before it.
 
 With constant statistics, normalisation scales and shifts each channel; so do scaled weights and a shifted bias.
 """
@@ -15,9 +15,11 @@ from onnxlite.kernels.arrays import Array
 from onnxlite.model.ir import Graph, Node
 from onnxlite.model.order import reads
 
+_CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
+
 
 def fold_normalization(graph: Graph, keep: frozenset[str], outer: Mapping[str, Array]) -> Graph:
-    """The graph with every such pair as one Conv.
+    """The graph with every such pair as one convolution.
 
     Args:
         graph: The graph.
@@ -25,7 +27,7 @@ def fold_normalization(graph: Graph, keep: frozenset[str], outer: Mapping[str, A
         outer: The initializers of the graphs around it.
     """
     uses = Counter(name for node in graph.nodes for name in reads(node))
-    producers = {output: node for node in graph.nodes for output in node.outputs if node.op_type == "Conv"}
+    producers = {output: node for node in graph.nodes for output in node.outputs if node.op_type in _CONVOLUTIONS}
     initializers = {**outer, **graph.initializers}
     replaced: dict[int, Node | None] = {}
     for node in graph.nodes:
@@ -55,18 +57,34 @@ def _folded(conv: Node, node: Node, initializers: dict[str, Array]) -> Node | No
         return None
     weights, *arrays = (initializers[name] for name in (conv.inputs[1], *node.inputs[1:5]))
     bias = initializers[conv.inputs[2]] if len(conv.inputs) > 2 and conv.inputs[2] else np.zeros_like(arrays[0])
-    if any(a.shape != weights.shape[:1] for a in (bias, *arrays)):
+    if any(a.shape != (_filters(conv, weights),) for a in (bias, *arrays)):
         return None
     if any(a.dtype != np.float32 for a in (weights, bias, *arrays)):
         return None
     before, scale, shift, mean, variance = (array.astype(np.float64) for array in (bias, *arrays))
-    columns = (-1, *(1,) * (weights.ndim - 1))
     with np.errstate(all="ignore"):
         factor = scale / np.sqrt(variance + float(node.attributes.get("epsilon", 1e-5)))
         new = {
-            "weights": (weights * factor.reshape(columns)).astype(np.float32),
+            "weights": _scaled(conv, weights, factor).astype(np.float32),
             "bias": ((before - mean) * factor + shift).astype(np.float32),
         }
     added = {f"{node.outputs[0]}/{name}": array for name, array in new.items()}
     initializers.update(added)
     return replace(conv, inputs=(conv.inputs[0], *added), outputs=node.outputs)
+
+
+def _filters(conv: Node, weights: Array) -> int:
+    """The channels of the result."""
+    if conv.op_type == "Conv":
+        return int(weights.shape[0])
+    return int(weights.shape[1]) * int(conv.attributes.get("group", 1))
+
+
+def _scaled(conv: Node, weights: Array, factor: Array) -> Array:
+    """The weights, those of each channel of the result times its factor."""
+    spatial = (1,) * (weights.ndim - 2)
+    if conv.op_type == "Conv":
+        return weights * factor.reshape(-1, 1, *spatial)
+    # Weights (C, M/group, kernel...): each group has rows and channels of its own.
+    rows = weights.reshape(int(conv.attributes.get("group", 1)), -1, *weights.shape[1:])
+    return (rows * factor.reshape(len(rows), 1, -1, *spatial)).reshape(weights.shape)

@@ -1,12 +1,15 @@
-"""The pass that makes a transposed convolution an ordinary one, whose results are then put between each other.
+"""The pass that makes a transposed convolution an ordinary one, and a sum of what overlaps.
 
-Along an axis of stride s, output s * i + r of a transposed convolution reads the inputs i, i - 1, ... with the taps r,
-r + s, ...: for each of the s phases r it is a convolution of stride 1.  All phases together are one convolution with s
-times the filters (shorter kernels are filled with zeros), and ``onnxlite.Interleave`` puts them in their places.
+There are two ways.  Along an axis of stride s, output s * i + r of a transposed convolution reads the inputs i, i - 1,
+... with the taps r, r + s, ...: for each of the s *phases* r it is a convolution of stride 1, and all phases together
+are one convolution with s times the filters, whose results ``onnxlite.OverlapAdd`` puts between each other.  Kernels
+that are no multiple of their stride are filled up with zeros; where that would be too many, every position gives its
+multiple of the whole kernel, by a convolution of one tap, and ``onnxlite.OverlapAdd`` adds them up.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,18 +28,61 @@ _POINTWISE = frozenset(
 )
 
 
+#: How many times as much as is needed may be multiplied for the sake of phases.
+_MAX_WASTE = 1.5
+
+
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """One axis: the stride, the taps of a phase, the pads of the convolution, and what of the results is cut off."""
+    """A transposed convolution along one axis: places of the kernel, stride, dilation, output padding, pads."""
 
+    kernel: int
     stride: int
-    taps: int
-    pads: tuple[int, int]
-    crop: tuple[int, int]
+    dilation: int
+    extra: int
+    begin: int
+    end: int
+
+    @property
+    def span(self) -> int:
+        """The length of the kernel, with what dilation puts in."""
+        return span(self.kernel, self.dilation)
+
+    @property
+    def taps(self) -> int:
+        """The taps of a phase."""
+        return -(-self.span // self.stride)
+
+    @property
+    def pads(self) -> tuple[int, int]:
+        """The pads of the convolution that computes all phases.
+
+        Its results before the first phase that is kept, or behind the last one, are not computed.
+        """
+        before = max(0, self.taps - 1 - self.begin // self.stride)
+        return before, max(0, (self.extra + self.span - 1 - self.end) // self.stride)
+
+    @property
+    def phase_crop(self) -> tuple[int, int]:
+        """What is cut off the interleaved phases."""
+        before, behind = self.pads
+        begin = self.begin - self.stride * (self.taps - 1 - before)
+        return begin, self.stride * (behind + 1) - self.extra - self.span + self.end
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The convolution of one of the two ways, its weights and pads, and how its results are added up."""
+
+    weights: Array
+    kernel: tuple[int, ...]
+    dilations: tuple[int, ...]
+    pads: tuple[int, ...]
+    crops: tuple[int, ...]
 
 
 def lower_transposed(graph: Graph, keep: frozenset[str], outer: Mapping[str, Array]) -> Graph:
-    """The graph with each ConvTranspose of constant weights as a Conv and an Interleave.
+    """The graph with each ConvTranspose of constant weights as a Conv and an OverlapAdd.
 
     Args:
         graph: The graph.
@@ -54,19 +100,24 @@ def lower_transposed(graph: Graph, keep: frozenset[str], outer: Mapping[str, Arr
         lowered = _lowered(node, known, initializers)
         if lowered is None:
             continue
-        conv, interleave = lowered
+        replaced[id(node)] = lowered
         name = node.outputs[0]
         follower = readers.get(name)
         if follower is not None and uses[name] == 1 and name not in keep and _is_pointwise(follower, known):
-            activated = replace(
-                follower, inputs=(*conv.outputs, *follower.inputs[1:]), outputs=(f"{follower.outputs[0]}/phases",)
-            )
-            placed = replace(interleave, inputs=activated.outputs, outputs=follower.outputs)
-            replaced[id(node)], replaced[id(follower)] = (conv,), (activated, placed)
-        else:
-            replaced[id(node)] = lowered
+            swapped = _swapped(lowered[-1], follower)
+            if swapped is not None:
+                replaced[id(node)], replaced[id(follower)] = lowered[:-1], swapped
     nodes = tuple(new for node in graph.nodes for new in replaced.get(id(node), (node,)))
     return replace(graph, nodes=nodes, initializers=initializers)
+
+
+def _swapped(added: Node, follower: Node) -> tuple[Node, Node] | None:
+    """A function of each element before an OverlapAdd instead of behind it; None where that adds anything up."""
+    apart = added.attributes.get("kernel_shape") == added.attributes.get("strides") and len(added.inputs) == 1
+    if added.op_type != "OverlapAdd" or not apart:
+        return None
+    inputs, outputs = (*added.inputs, *follower.inputs[1:]), (f"{follower.outputs[0]}/parts",)
+    return replace(follower, inputs=inputs, outputs=outputs), replace(added, inputs=outputs, outputs=follower.outputs)
 
 
 def _is_pointwise(node: Node, known: Mapping[str, Array]) -> bool:
@@ -75,43 +126,46 @@ def _is_pointwise(node: Node, known: Mapping[str, Array]) -> bool:
     return not node.domain and node.op_type in _POINTWISE and node.opset >= 6 and all(o in known for o in others if o)
 
 
-def _lowered(node: Node, known: Mapping[str, Array], initializers: dict[str, Array]) -> tuple[Node, Node] | None:
-    """The two nodes of a transposed convolution, their weights among the initializers."""
+def _lowered(node: Node, known: Mapping[str, Array], initializers: dict[str, Array]) -> tuple[Node, ...] | None:
+    """The one or two nodes of a transposed convolution, their weights among the initializers."""
     if node.op_type != "ConvTranspose" or node.domain or node.attributes.get("output_shape"):
         return None
     weights = known.get(node.inputs[1])
-    bias = known.get(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else None
+    bias_name = node.inputs[2] if len(node.inputs) > 2 else ""
     group = int(node.attributes.get("group", 1))
     if weights is None or weights.dtype != np.float32 or not 3 <= weights.ndim <= 5 or not weights.size:
         return None
-    if group < 1 or weights.shape[0] % group or (len(node.inputs) > 2 and node.inputs[2] and bias is None):
+    if group < 1 or weights.shape[0] % group:
+        return None
+    if bias_name and (bias_name not in known or known[bias_name].shape != (group * weights.shape[1],)):
         return None
     try:
         axes = _axes(node, weights.shape[2:])
     except ValueError:
         return None
-    filters, phases = weights.shape[1], int(np.prod([axis.stride for axis in axes]))
-    if bias is not None and bias.shape != (group * filters,):
-        return None
-    name = node.outputs[0]
-    initializers[f"{name}/weights"] = _phase_weights(weights, group, node, axes)
-    inputs = (node.inputs[0], f"{name}/weights")
-    if bias is not None:
-        initializers[f"{name}/bias"] = np.repeat(bias.reshape(group, 1, filters), phases, axis=1).reshape(-1)
-        inputs = (*inputs, f"{name}/bias")
-    pads = (*(axis.pads[0] for axis in axes), *(axis.pads[1] for axis in axes))
-    conv = Node(
-        "Conv", inputs, (f"{name}/phases",), name=node.name, opset=11, attributes={"group": group, "pads": pads}
-    )
+    waste = math.prod(axis.taps * axis.stride for axis in axes) / math.prod(axis.kernel for axis in axes)
+    by_phases = waste <= _MAX_WASTE
+    parts = (_phases if by_phases else _whole_kernels)(weights, group, axes)
+    name, bias = node.outputs[0], [f"{node.outputs[0]}/bias"] if bias_name else []
+    initializers[f"{name}/weights"] = parts.weights
+    if bias_name:
+        repeated = np.repeat(known[bias_name].reshape(group, 1, -1), math.prod(parts.kernel), axis=1)
+        initializers[bias[0]] = repeated.reshape(-1) if by_phases else known[bias_name]
+    inputs = (node.inputs[0], f"{name}/weights", *(bias if by_phases else ()))
+    attributes = {"group": group, "pads": parts.pads}
+    conv = Node("Conv", inputs, (f"{name}/parts",), name=node.name, opset=11, attributes=attributes)
+    if by_phases and set(parts.kernel) == {1} and not any(parts.crops):
+        return (replace(conv, outputs=(name,)),)
     attributes = {
+        "kernel_shape": parts.kernel,
         "strides": tuple(axis.stride for axis in axes),
-        "crops": (*(axis.crop[0] for axis in axes), *(axis.crop[1] for axis in axes)),
+        "dilations": parts.dilations,
+        "crops": parts.crops,
         "group": group,
     }
-    interleave = Node(
-        "Interleave", conv.outputs, (name,), "onnxlite", name=f"{node.name}/interleave", attributes=attributes
-    )
-    return conv, interleave
+    inputs = (*conv.outputs, *(() if by_phases else bias))
+    label = f"{node.name}/sum" if node.name else ""
+    return conv, Node("OverlapAdd", inputs, (name,), "onnxlite", name=label, attributes=attributes)
 
 
 def _axes(node: Node, kernel: tuple[int, ...]) -> list[_Axis]:
@@ -137,38 +191,41 @@ def _axes(node: Node, kernel: tuple[int, ...]) -> list[_Axis]:
         if len(pads) != 2 * rank or min(pads) < 0:
             raise ValueError("the pads do not fit")
         begins, ends = pads[:rank], pads[rank:]
-    return [_axis(*numbers) for numbers in zip(strides, spans, extra, begins, ends, strict=True)]
+    return [_Axis(*numbers) for numbers in zip(kernel, strides, dilations, extra, begins, ends, strict=True)]
 
 
-def _axis(stride: int, length: int, extra: int, begin: int, end: int) -> _Axis:
-    """The geometry along an axis.
-
-    Args:
-        stride: The stride.
-        length: The length of the kernel, with what dilation puts in.
-        extra: The output padding.
-        begin: The pad before the output, which is cut off.
-        end: The pad behind it.
-    """
-    taps = -(-length // stride)
-    # Results of the convolution before the first phase that is kept, or behind the last one, are not computed.
-    before = max(0, taps - 1 - begin // stride)
-    behind = max(0, (extra + length - 1 - end) // stride)
-    crop = begin - stride * (taps - 1 - before), stride * (behind + 1) - extra - length + end
-    return _Axis(stride, taps, (before, behind), crop)
-
-
-def _phase_weights(weights: Array, group: int, node: Node, axes: list[_Axis]) -> Array:
+def _phases(weights: Array, group: int, axes: list[_Axis]) -> _Parts:
     """The weights (group * phases * M/group, C/group, taps...) of weights (C, M/group, kernel...)."""
     rank = len(axes)
-    dilations = per_axis("dilations", node.attributes.get("dilations"), rank, 1)
     filled = np.zeros((*weights.shape[:2], *(axis.taps * axis.stride for axis in axes)), np.float32)
-    places = tuple(slice(0, span(k, d), d) for k, d in zip(weights.shape[2:], dilations, strict=True))
-    filled[(..., *places)] = weights
+    places = tuple(slice(0, axis.span, axis.dilation) for axis in axes)
+    filled[(slice(None), slice(None), *places)] = weights
     split = [length for axis in axes for length in (axis.taps, axis.stride)]
     parts = filled.reshape(group, weights.shape[0] // group, weights.shape[1], *split)
     taps, phases = range(3, 3 + 2 * rank, 2), range(4, 4 + 2 * rank, 2)
     ordered = np.flip(parts, tuple(taps)).transpose(0, *phases, 2, 1, *taps)
-    return np.ascontiguousarray(
-        ordered.reshape(-1, weights.shape[0] // group, *(axis.taps for axis in axes)), np.float32
+    return _Parts(
+        ordered.reshape(-1, weights.shape[0] // group, *(axis.taps for axis in axes)),
+        tuple(axis.stride for axis in axes),
+        (1,) * rank,
+        _begins_and_ends([axis.pads for axis in axes]),
+        _begins_and_ends([axis.phase_crop for axis in axes]),
     )
+
+
+def _whole_kernels(weights: Array, group: int, axes: list[_Axis]) -> _Parts:
+    """The weights (group * kernel * M/group, C/group, 1...) of weights (C, M/group, kernel...)."""
+    rank = len(axes)
+    parts = weights.reshape(group, weights.shape[0] // group, *weights.shape[1:])
+    ordered = parts.transpose(0, *range(3, 3 + rank), 2, 1)
+    return _Parts(
+        ordered.reshape(-1, weights.shape[0] // group, *(1,) * rank),
+        tuple(axis.kernel for axis in axes),
+        tuple(axis.dilation for axis in axes),
+        (0,) * (2 * rank),
+        _begins_and_ends([(axis.begin, axis.end - axis.extra) for axis in axes]),
+    )
+
+
+def _begins_and_ends(pairs: list[tuple[int, int]]) -> tuple[int, ...]:
+    return (*(begin for begin, _ in pairs), *(end for _, end in pairs))

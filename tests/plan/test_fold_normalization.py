@@ -180,3 +180,12 @@ def test_large_means_do_not_cost_precision() -> None:
 def test_parameters_that_do_not_fit_are_left_for_the_kernel_to_judge(change: dict[str, Any]) -> None:
     graph = made([CONV, NORM], ["x"], ["y"], {**CONSTANTS, **change})
     assert fold_normalization(graph, frozenset("y"), {}).nodes == graph.nodes
+
+
+@pytest.mark.parametrize("group", [1, 2])
+@pytest.mark.parametrize("bias", [["b"], []])
+def test_a_transposed_convolution_takes_its_normalization(group: int, bias: list[str]) -> None:
+    up = node("ConvTranspose", ["x", "v", *bias], ["c"], strides=(2, 2), group=group)
+    x = noise(2, 6, 3, 4)
+    graph = made([up, NORM], ["x"], ["y"], {**CONSTANTS, "v": noise(6, 4 // group, 3, 2)})
+    assert operators(check(graph, ["y"], x)) == {"ConvTranspose": 1}

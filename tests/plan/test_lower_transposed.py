@@ -28,8 +28,9 @@ def noise(*shape: int) -> Any:
     return NOISE.standard_normal(shape).astype(np.float32)
 
 
-X, W, B = noise(2, 4, 5, 3), noise(4, 3, 3, 3), noise(3)
+X, W, B = noise(2, 4, 5, 3), noise(4, 3, 4, 4), noise(3)
 UP = node("ConvTranspose", ["x", "w", "b"], ["u"], strides=(2, 2), pads=(1, 1, 1, 1))
+ODD = noise(4, 3, 3, 3)
 
 
 def lowered(
@@ -79,24 +80,37 @@ def test_any_geometry_gives_the_same_results(
     except ValueError:
         return  # the pads leave nothing
     after = lowered([up], ["u"], noise(*shape), constants)
-    assert operators(after) == {"Conv": 1, "onnxlite.Interleave": 1}
+    assert operators(after)["Conv"] == 1
+    assert not operators(after)["ConvTranspose"]
 
 
 @pytest.mark.parametrize("follower", ["Relu", "LeakyRelu", "Tanh", "Sigmoid"])
 def test_a_function_of_each_element_comes_before_the_interleaving(follower: str) -> None:
     after = lowered([UP, node(follower, ["u"], ["y"])], ["y"], X, {"w": W, "b": B})
-    assert [n.operator for n in after.nodes] == ["Conv", follower, "onnxlite.Interleave"]
+    assert [n.operator for n in after.nodes] == ["Conv", follower, "onnxlite.OverlapAdd"]
 
 
 def test_so_do_constant_limits() -> None:
     clip = node("Clip", ["u", "", "high"], ["y"])
     after = lowered([UP, clip], ["y"], X, {"w": W, "b": B, "high": np.float32(0.5)})
-    assert [n.operator for n in after.nodes] == ["Conv", "Clip", "onnxlite.Interleave"]
+    assert [n.operator for n in after.nodes] == ["Conv", "Clip", "onnxlite.OverlapAdd"]
+
+
+def test_a_kernel_that_phases_would_fill_up_too_much_is_added_up_as_a_whole() -> None:
+    after = lowered([UP, node("Relu", ["u"], ["y"])], ["y"], X, {"w": ODD, "b": B})
+    assert [n.operator for n in after.nodes] == ["Conv", "onnxlite.OverlapAdd", "Relu"]
+    assert after.initializers["u/weights"].shape == (27, 4, 1, 1)
+
+
+def test_a_stride_of_one_is_a_convolution_alone() -> None:
+    up = node("ConvTranspose", ["x", "w"], ["u"], pads=(1, 0, 3, 2))
+    after = lowered([up, node("Relu", ["u"], ["y"])], ["y"], X, {"w": W})
+    assert [n.operator for n in after.nodes] == ["Conv", "Relu"]
 
 
 def test_other_readers_and_kept_values_see_the_interleaved_result() -> None:
     relu, neg = node("Relu", ["u"], ["y"]), node("Neg", ["u"], ["z"])
-    expected = ["Conv", "onnxlite.Interleave", "Relu"]
+    expected = ["Conv", "onnxlite.OverlapAdd", "Relu"]
     after = lowered([UP, relu, neg], ["y", "z"], X, {"w": W, "b": B})
     assert [n.operator for n in after.nodes] == [*expected, "Neg"]
     after = lowered([UP, relu], ["y"], X, {"w": W, "b": B}, keep=["u"])
@@ -125,25 +139,35 @@ def test_what_is_left_as_it_is(up: Node, constants: dict[str, Any]) -> None:
 def test_weights_of_the_graph_around() -> None:
     graph = made([node("ConvTranspose", ["x", "w"], ["u"])], ["x"], ["u"], {})
     after = lower_transposed(graph, frozenset(["u"]), {"w": W})
-    assert operators(after) == {"Conv": 1, "onnxlite.Interleave": 1}
+    assert operators(after) == {"Conv": 1}
     assert "w" not in after.initializers
 
 
 @SETTINGS
-@given(_layers(), st.sampled_from([1, 2]))
-def test_the_compiled_interleaving(
-    layer: tuple[tuple[int, ...], int, tuple[int, ...], dict[str, Any]], threads: int
+@given(_layers(), st.sampled_from([1, 2]), st.booleans())
+def test_the_compiled_sum(
+    layer: tuple[tuple[int, ...], int, tuple[int, ...], dict[str, Any]], threads: int, apart: bool
 ) -> None:
-    shape, filters, _, attributes = layer
-    strides, group = attributes["strides"], attributes["group"]
-    crops = [max(0, min(length * s - 1, 1)) for length, s in zip(shape[2:], strides, strict=True)]
-    x = noise(shape[0], *shape[2:], group * filters * int(np.prod(strides)))
-    given_attributes = {
-        "strides": strides,
-        "crops": (*crops, *(0 for _ in crops)),
-        "group": group,
-        "channels_last": 1,
-    }
-    expected = kernel_outputs("Interleave", 1, x, domain="onnxlite", **given_attributes)
-    actual = bind_and_run("Interleave", 1, x, domain="onnxlite", threads=threads, **given_attributes)
-    np.testing.assert_array_equal(actual[0], expected[0])
+    shape, filters, kernel, attributes = layer
+    given_attributes = {name: attributes[name] for name in ("strides", "dilations", "group")}
+    if apart:
+        kernel = given_attributes["strides"]
+        given_attributes |= {"group": 1, "dilations": (1,) * len(kernel)}
+        attributes = {**attributes, "group": 1}
+    x = noise(shape[0], *shape[2:], attributes["group"] * filters * int(np.prod(kernel)))
+    bias = None if apart else noise(attributes["group"] * filters)
+    least = min(kernel[-1], given_attributes["strides"][-1]) - 1
+    crops = (*(0 for _ in kernel[1:]), least // 2, *(0 for _ in kernel[1:]), least // 2 if apart else -1)
+    given_attributes |= {"kernel_shape": kernel, "crops": crops, "channels_last": 1}
+    expected = kernel_outputs("OverlapAdd", 1, x, bias, domain="onnxlite", **given_attributes)
+    actual = bind_and_run(
+        "OverlapAdd",
+        1,
+        x,
+        bias,
+        domain="onnxlite",
+        constants=() if apart else (1,),
+        threads=threads,
+        **given_attributes,
+    )
+    np.testing.assert_allclose(actual[0], expected[0], rtol=1e-5, atol=1e-5)
