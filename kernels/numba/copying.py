@@ -238,7 +238,8 @@ def copy_between(pool, x, y, table, size, source_start, target_start, rows, piec
 
 def is_movable(dtype: np.dtype[Any]) -> bool:
     """Whether compiled functions take arrays of the type: NumPy's own, but no objects and no float16."""
-    return dtype.isbuiltin == 1 and dtype.kind in "biufc" and dtype != np.float16
+    # Asked of the type: an equal dtype that was made anew, as for a file, says that it is not built in.
+    return np.dtype(dtype.type).isbuiltin == 1 and dtype.isnative and dtype.kind in "biufc" and dtype != np.float16
 
 
 def bind_copy(x: ArraySpec, block: Block, shape: Sequence[int]) -> Bound | Declined:

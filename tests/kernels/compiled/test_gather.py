@@ -108,3 +108,10 @@ def test_declines_what_it_does_not_serve() -> None:
     ):
         with pytest.raises((KernelDeclined, ValueError)):
             bind_and_run(op_type, version, *inputs, **attributes)
+
+
+def test_an_equal_type_that_was_made_anew_is_moved() -> None:
+    """As that of an array that is read from a file."""
+    data = np.arange(12, dtype=np.dtype(np.float32).newbyteorder("<")).reshape(4, 3)
+    (result,) = bind_and_run("Gather", 13, data, np.array([2, 0]))
+    np.testing.assert_array_equal(result, data[[2, 0]])
