@@ -7,14 +7,19 @@ and two numbers, so that one compiled function serves them all; the choice is ma
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.memory import address, floats
 from onnxlite.kernels.numba.sealed import sealed
+from onnxlite.kernels.numba.simd import LANES
 from onnxlite.kernels.numba.vectormath import erf, expm1, mish, sigmoid, softplus, tanh
 
 #: Where the bias lies: none, one element per row of the block, or one per column.
@@ -24,6 +29,9 @@ NO_BIAS, ROW_BIAS, COLUMN_BIAS = 0, 1, 2
 #: ``clip(alpha x + beta, 0, 1)``, SWISH ``x sigmoid(alpha x)``; GELU_TANH is Gelu with the approximation by tanh.
 NONE, RELU, LEAKY_RELU, CLIP, SIGMOID, TANH, HARD_SIGMOID, HARD_SWISH, SWISH, GELU, GELU_TANH, MISH = range(12)
 ELU, SOFTPLUS = 12, 13
+
+#: The numbers that a compiled loop works on at once: four vectors.
+_STEP = 4 * LANES
 
 #: Added to an activation's code where the residual comes after it.
 RESIDUAL_LAST = 32
@@ -136,9 +144,25 @@ def _apply(
                 line[i] += shifts[i]
         if residual != 0 and not last:
             _add(c + 4 * row * stride, residual + 4 * row * stride, columns)
-        activate(c + 4 * row * stride, columns, code, alpha, beta)
-        if residual != 0 and last:
+    if stride == columns:
+        activate(c, rows * columns, code, alpha, beta)
+    else:
+        for row in range(rows):
+            activate(c + 4 * row * stride, columns, code, alpha, beta)
+    if residual != 0 and last:
+        for row in range(rows):
             _add(c + 4 * row * stride, residual + 4 * row * stride, columns)
+
+
+@intrinsic
+def stack_memory(typing_context: Any) -> Any:
+    """The address of _STEP numbers of memory that is the function's own."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        memory = cgutils.alloca_once(builder, ir.ArrayType(ir.FloatType(), _STEP))
+        return builder.ptrtoint(memory, ir.IntType(64))
+
+    return types.intp(), generate
 
 
 @jit
@@ -151,11 +175,31 @@ def _add(place: int, other: int, count: int) -> None:
 
 @sealed
 def activate(place: int, count: int, activation: int, alpha: np.float32, beta: np.float32) -> None:
-    """An activation in place over numbers from an address on."""
-    x = floats(place, count)
-    one, half = np.float32(1), np.float32(0.5)
+    """An activation in place over numbers from an address on.
+
+    Compiled loops work on several vectors at once, and on what is left number by number: that is filled up to a whole
+    step, elsewhere.
+    """
     if activation == NONE:
         return
+    whole = count // _STEP * _STEP
+    if whole > 0:
+        _activate(place, whole, activation, alpha, beta)
+    if count > whole:
+        rest = floats(place + 4 * whole, count - whole)
+        spare = stack_memory()
+        filled = floats(spare, _STEP)
+        filled[:] = np.float32(0)
+        filled[: rest.size] = rest
+        _activate(spare, _STEP, activation, alpha, beta)
+        rest[:] = filled[: rest.size]
+
+
+@sealed
+def _activate(place: int, count: int, activation: int, alpha: np.float32, beta: np.float32) -> None:
+    """`activate` for a number of numbers that is a multiple of _STEP."""
+    x = floats(place, count)
+    one, half = np.float32(1), np.float32(0.5)
     if activation == RELU:
         for i in range(x.size):
             x[i] = np.float32(0) if x[i] < np.float32(0) else x[i]
