@@ -165,7 +165,7 @@ def _panels(b: ArraySpec, right: _Matrices, scale: float, item: int) -> tuple[Ar
 def _packed_matrices(b: Array, right: _Matrices, scale: float) -> Array:
     """The matrices that lie so in an array, in panels, times a factor."""
     strides = [4 * stride for stride in right.strides]
-    matrices = np.lib.stride_tricks.as_strided(b.reshape(-1), right.shape, strides, writeable=False)
+    matrices = np.ndarray(right.shape, b.dtype, b, strides=strides)
     return pack_constant(matrices.reshape(-1, *right.shape[-2:]), factor=scale)
 
 

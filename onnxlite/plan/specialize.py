@@ -167,6 +167,10 @@ class _Walk:
             return
         if fixed and step.builder is not None and self._compiled(step, inputs, outputs):
             return
+        if self.complete:
+            for slot in step.inputs:
+                self._hold(slot)
+            inputs = [self._values[slot] for slot in step.inputs]
         results = call_step(step, inputs)
         shaping = shaping_inputs(step.node)
         predictable = fixed and shaping is not None and all(constant[i] for i in shaping if i < len(constant))
@@ -175,7 +179,6 @@ class _Walk:
             # In the layout that it will have in its buffer, so that later runs round as this one does.
             self._values[slot] = _usable(result) if kept else result
             self._storage[slot] = _buffer(result) if kept else Dynamic()
-        self._held.update(step.inputs)
         self._commands.append(Command(step, step.inputs, outputs))
 
     def _branch(self, step: Step, condition: Any, outputs: Sequence[int]) -> None:
