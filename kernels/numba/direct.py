@@ -38,7 +38,7 @@ class Layer(NamedTuple):
 
 
 @jit
-def _convolve_pieces(start, stop, thread, a, starts, taps, weights, y, target, bias, residual, layer, f, spare):  # type: ignore[no-untyped-def]
+def convolve_pieces(start, stop, thread, a, starts, taps, weights, y, target, bias, residual, layer, f, spare):  # type: ignore[no-untyped-def]
     """Some of the (block of rows, part of the columns) pieces of one image."""
     filters = layer.filters
     stride = layer.groups * filters
@@ -61,12 +61,18 @@ def _convolve_pieces(start, stop, thread, a, starts, taps, weights, y, target, b
             apply_rest(y, place + left, rows, right - left, stride, residual, f)
 
 
+@jit(inline=True)
+def piece_count(layer: Layer) -> int:
+    """The pieces of one image."""
+    return -(-layer.positions // _ROWS) * layer.splits
+
+
 @jit
 def convolve(  # type: ignore[no-untyped-def]
     pool, x, weights, bias, residual, y, images, image_size, starts, taps, layer, f, padding, padded, spare
 ):
     """``y = activation(conv(x, weights) + bias + residual)``: images flat, channels last, weights a row per group."""
-    pieces = -(-layer.positions // _ROWS) * layer.splits
+    pieces = piece_count(layer)
     for image in range(images):
         target = image * layer.positions * layer.groups * layer.filters
         if padded.size > 0:
@@ -75,7 +81,7 @@ def convolve(  # type: ignore[no-untyped-def]
             parallel_for(pool, pad_rows, (x, image * image_size, padding, np.float32(0), padded), rows, piece)
         source = padded if padded.size > 0 else x[image * image_size : (image + 1) * image_size]
         arguments = (source, starts, taps, weights, y, target, bias, residual, layer, f, spare)
-        parallel_for(pool, _convolve_pieces, arguments, pieces, 1)
+        parallel_for(pool, convolve_pieces, arguments, pieces, 1)
 
 
 def bind_convolution(

@@ -68,6 +68,10 @@ def jit(function: Callable[..., Any] | None = None, *, reassociate: bool = False
     if function is None:
         return lambda f: jit(f, reassociate=reassociate, inline=inline)
     flags = _REASSOCIATED if reassociate else _EXACT
+    if "<locals>" in function.__qualname__:
+        # Machine code from the cache is linked by its name, and one function may be made many times, each differently.
+        digest = hashlib.sha256(repr(_identity(function)).encode()).hexdigest()[:16]
+        function.__qualname__ = f"{function.__qualname__}_{digest}"
     dispatcher = numba.njit(
         nogil=True,
         fastmath=set(flags),

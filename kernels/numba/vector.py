@@ -20,7 +20,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
 from onnxlite.kernels.numba.simd import LANES
-from onnxlite.kernels.numba.vector_code import VectorCode
+from onnxlite.kernels.numba.vector_code import VectorCode, larger, smaller
 
 VECTOR = ir.VectorType(ir.FloatType(), LANES)
 
@@ -100,6 +100,18 @@ def maximum(typing_context: Any, a: Any, b: Any) -> Any:
         return builder.select(builder.fcmp_unordered("uno", a, a), a, larger)
 
     return vector_type(vector_type, vector_type), generate
+
+
+@intrinsic
+def limited(typing_context: Any, x: Any, low: Any, high: Any) -> Any:
+    """The lanes cut to the limits, numbers; NaN stays NaN."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        code = VectorCode(context, builder, types.float32)
+        x, low, high = arguments
+        return smaller(code, code.splat(high), larger(code, code.splat(low), x))
+
+    return vector_type(vector_type, types.float32, types.float32), generate
 
 
 def _lane_by_lane(python_operator: Any, instruction: str) -> None:

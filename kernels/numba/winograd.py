@@ -3,7 +3,7 @@
 Tiles of m x m outputs (m = 2 or 4) are computed from (m + 2) x (m + 2) inputs as ``A' [(G g G') * (B' d B)] A`` (Lavin
 and Gray, 2016).  The products in the middle, for all channels, filters and tiles, are (m + 2)^2 matrix products, tiles
 x channels times channels x filters, with the transformed weights packed beforehand.  Images have the channels last, so
-that the transforms work on vectors of channels.
+that the transforms work on vectors of channels.  Images whose numbers are not all finite are convolved directly.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ import numpy as np
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.geometry import Windows
 from onnxlite.kernels.numba.channels_last import Padding, pad_rows
-from onnxlite.kernels.numba.epilogue import Epilogue, apply_epilogue
+from onnxlite.kernels.numba.epilogue import NONE, Epilogue
+from onnxlite.kernels.numba.finish import apply_rest, finish
 from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.memory import address
-from onnxlite.kernels.numba.patch_product import multiply_patches, pack_filters
+from onnxlite.kernels.numba.patch import ADD_RESIDUAL, ADD_RESIDUAL_LAST
+from onnxlite.kernels.numba.patch_product import multiply_patches, pack_filters, pad_bias
 from onnxlite.kernels.numba.prepared import prepared
 from onnxlite.kernels.numba.simd import LANES, TILE_COLUMNS, TILE_ROWS
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Input, Output, Pool, Scratch
 from onnxlite.kernels.numba.threads import parallel_for
-from onnxlite.kernels.numba.vector import load, splat, store
+from onnxlite.kernels.numba.vector import fma, limited, load, splat, store
+from onnxlite.kernels.numba.winograd_exact import any_seen, convolve_exactly, exact_layer, exact_scratch
 
 #: G for m = 2 and m = 4: kernels (3) to the transformed domain (m + 2).
 _KERNEL_TRANSFORMS = {
@@ -146,19 +149,20 @@ def _multiply_points(start, stop, thread, transformed, starts, taps, g, count, w
 
 
 @jit
-def _transform_outputs(start, stop, thread, product, g, first, count, y, target, bias, residual, e, work):  # type: ignore[no-untyped-def]
-    """The outputs of some tiles, with the epilogue."""
+def _transform_outputs(start, stop, thread, product, g, first, count, y, target, bias, residual, f, work, notes):  # type: ignore[no-untyped-def]
+    """The outputs of some tiles, with what follows them; notes become NaN where one is not finite."""
     edge, size = g.size + 2, g.size
     plane = count * g.filters
     places = edge * edge * LANES
     half, result = work[thread, :places], work[thread, places:]
+    zero, seen = splat(np.float32(0)), splat(np.float32(0))
     for tile in range(start, stop):
         top, left = (first + tile) // g.columns * size, (first + tile) % g.columns * size
         height, width = min(size, g.output_height - top), min(size, g.output_width - left)
         corner = target + (top * g.output_width + left) * g.filters
         for block in range(0, g.filters, LANES):
             lane = min(block, g.filters - LANES)
-            source = tile * g.filters + lane
+            source, shift = tile * g.filters + lane, load(bias, lane)
             for j in range(edge):
                 if size == 4:
                     _outputs_6(product, source + j * plane, edge * plane, half, j * LANES, edge * LANES)
@@ -172,18 +176,26 @@ def _transform_outputs(start, stop, thread, product, g, first, count, y, target,
             for i in range(height):
                 for j in range(width):
                     place = corner + (i * g.output_width + j) * g.filters + lane
-                    store(y, place, load(result, (i * size + j) * LANES))
-        for i in range(height):
-            apply_epilogue(
-                y, corner + i * g.output_width * g.filters, width, g.filters, g.filters, bias, 0, e.bias_axis,
-                residual, e.activation, e.alpha, e.beta,
-            )  # fmt: skip
+                    value = load(result, (i * size + j) * LANES)
+                    seen = fma(value, zero, seen)
+                    value = value + shift
+                    if f.added == ADD_RESIDUAL:
+                        value = value + load(residual, place)
+                    value = limited(value, f.low, f.high)
+                    if f.added == ADD_RESIDUAL_LAST:
+                        value = value + load(residual, place)
+                    store(y, place, value)
+        if f.activation != NONE:
+            for i in range(height):
+                row = corner + i * g.output_width * g.filters
+                apply_rest(y, row, width, g.filters, g.filters, residual, f)
+    store(notes[thread], 0, load(notes[thread], 0) + seen)
 
 
 @jit
 def winograd(  # type: ignore[no-untyped-def]
-    pool, x, weights, bias, residual, y, images, g, starts, taps, block, e, padding, padded, transformed, product, work,
-    spare,
+    pool, x, weights, bias, residual, y, images, g, starts, taps, block, f, padding, padded, transformed, product, work,
+    spare, notes, w, layer, exact_weights, exact_starts, exact_taps,
 ):  # fmt: skip
     """``y = activation(conv(x, weights) + bias + residual)``, all arrays flat, channels last."""
     tiles = g.rows * g.columns
@@ -196,6 +208,7 @@ def winograd(  # type: ignore[no-untyped-def]
             pool, pad_rows, (x, image * image_size, padding, np.float32(0), padded), padding.padded_height, part
         )
         target = image * g.output_height * g.output_width * g.filters
+        notes[:] = 0
         for first in range(0, tiles, block):
             count = min(block, tiles - first)
             some = max(1, 4096 // g.channels)
@@ -203,8 +216,13 @@ def winograd(  # type: ignore[no-untyped-def]
             products = (transformed, starts, taps, g, count, weights, product, spare)
             piece = max(1, 1_000_000 // (count * g.channels * TILE_COLUMNS))
             parallel_for(pool, _multiply_points, products, points * panels, piece)
-            results = (product, g, first, count, y, target, bias, residual, e, work)
+            results = (product, g, first, count, y, target, bias, residual, f, work, notes)
             parallel_for(pool, _transform_outputs, results, count, max(1, 4096 // g.filters))
+        if any_seen(notes):
+            convolve_exactly(
+                pool, padded, g.padded_width, w, bias.reshape(1, -1), residual, y, target, g.output_width, layer, f,
+                spare, exact_weights, exact_starts, exact_taps,
+            )  # fmt: skip
 
 
 def transformed_weights(w: Array, size: int) -> Array:
@@ -235,7 +253,7 @@ def bind_winograd(
             Pool(),
             Input(0, flat=True),
             prepared(w, transformed_weights, size),
-            np.zeros(1, np.float32) if b is None else np.array(b),
+            pad_bias(np.zeros(filters, np.float32) if b is None else b, 1).reshape(-1),
             residual,
             Output(flat=True),
             x.shape[0],
@@ -243,13 +261,17 @@ def bind_winograd(
             np.minimum(np.arange(block + TILE_ROWS), block - 1) * channels,
             np.zeros(1, np.int64),
             block,
-            e,
+            finish(e, isinstance(residual, Input)),
             padding,
             Scratch((padding.padded_height * padding.padded_width * channels,)),
             Scratch((points * block * channels,)),
             Scratch((points * block * filters,)),
             Scratch((2 * points * LANES,), per_thread=True),
             Scratch((TILE_ROWS * TILE_COLUMNS,), per_thread=True),
+            Scratch((LANES,), per_thread=True),
+            w.reshape(-1),
+            exact_layer(channels, filters, height * width),
+            *exact_scratch(channels, filters, height * width),
         ),
         (ArraySpec((x.shape[0], height, width, filters), FLOAT32),),
     )

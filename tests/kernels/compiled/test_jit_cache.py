@@ -114,7 +114,7 @@ def own_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def entries(kernel: str) -> list[tuple[str, bool]]:
-    return [(e.signature, e.from_cache) for e in LEDGER if e.kernel == f"{__name__}.{kernel}"]
+    return [(e.signature, e.from_cache) for e in LEDGER if e.kernel.startswith(f"{__name__}.{kernel}")]
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
@@ -228,9 +228,38 @@ def test_the_options_of_a_kernel_are_part_of_what_it_is(own_cache: Path) -> None
     def total(x):  # type: ignore[no-untyped-def]
         return x + 1
 
+    name = total.__qualname__
     assert jit(total)(1) == 2
     assert jit(total, reassociate=True)(1) == 2
-    assert [from_cache for _, from_cache in entries(total.__qualname__)] == [False, False]
+    assert [from_cache for _, from_cache in entries(name)] == [False, False]
+
+
+_MADE_TWICE = """
+import sys
+from onnxlite.kernels.numba.jit import LEDGER, jit
+
+def adding(n):
+    @jit
+    def added(x): return x + n
+    @jit
+    def twice(x): return added(added(x))
+    return twice
+
+print([adding(int(n))(1) for n in sys.argv[1:]], all(entry.from_cache for entry in LEDGER))
+"""
+
+
+def test_functions_made_alike_in_different_processes_are_not_mixed_up(own_cache: Path, tmp_path: Path) -> None:
+    program = tmp_path / "made_twice.py"
+    program.write_text(_MADE_TWICE)
+
+    def run(*numbers: int) -> str:
+        command = [sys.executable, str(program), *map(str, numbers)]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    assert run(3) == "[7] False"
+    assert run(5) == "[11] False"
+    assert run(5, 3) == "[11, 7] True"
 
 
 def test_code_of_sources_that_were_edited_since_is_not_kept(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

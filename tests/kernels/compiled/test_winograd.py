@@ -118,3 +118,17 @@ def test_the_size_of_the_tiles_depends_on_the_image() -> None:
     assert tile_size(windows((56, 56), (1, 3)), 64, 64) == 0
     assert tile_size(windows((56,), (3,)), 64, 64) == 0
     assert {chosen(length, 128) for length in range(1, 40)} == {0, 2, 4}
+
+
+@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf, 3e38])
+@pytest.mark.parametrize("activation", ["", "Relu", "Sigmoid"])
+@pytest.mark.parametrize("filters", [LANES, TILE_COLUMNS + 3])
+def test_special_numbers_stay_where_they_are(size: int, special: float, activation: str, filters: int) -> None:
+    x, w = noise(2, 11, 9, LANES + 2), noise(filters, LANES + 2, 3, 3)
+    x[1, 4, 5, 2] = special
+    b, residual = noise(filters), noise(2, 11, 9, filters)
+    actual = computed(x, w, size, b, residual, activation=activation)
+    expected = reference("Conv", x, w, b, residual, pads=ONES, activation=activation)
+    assert np.isfinite(expected[0]).all()
+    np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-3)

@@ -1,0 +1,79 @@
+"""The way out for Winograd's convolution where an image holds an infinity or NaN, or sums overflow.
+
+The transforms add and subtract the elements of a tile, so that one infinity makes NaN of all its outputs.  Such an
+image is convolved once more, directly; the weights are packed when that happens, since it hardly ever does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from onnxlite.kernels.arrays import Array
+from onnxlite.kernels.numba.direct import Layer, convolve_pieces, piece_count
+from onnxlite.kernels.numba.jit import jit
+from onnxlite.kernels.numba.patch_product import panel_width
+from onnxlite.kernels.numba.simd import LANES, TILE_COLUMNS, TILE_ROWS
+from onnxlite.kernels.numba.spec import Scratch
+from onnxlite.kernels.numba.threads import parallel_for
+
+_TAPS = 9
+
+
+def exact_layer(channels: int, filters: int, positions: int) -> Layer:
+    """The direct convolution with 3x3 kernels: a run of all channels at each tap."""
+    return Layer(1, positions, _TAPS, channels, filters, 1, _TAPS)
+
+
+def exact_scratch(channels: int, filters: int, positions: int) -> tuple[Scratch, Scratch, Scratch]:
+    """The memory that `convolve_exactly` needs: for weights, starts and taps."""
+    last = filters % TILE_COLUMNS
+    columns = filters - last + (panel_width(filters) if last else 0)
+    int64 = np.dtype(np.int64)
+    return (
+        Scratch((1, _TAPS * channels * columns)),
+        Scratch((positions + TILE_ROWS,), int64),
+        Scratch((_TAPS,), int64),
+    )
+
+
+@jit
+def _pack(w: Array, channels: int, filters: int, packed: Array) -> None:
+    """The weights (filters, channels, 3, 3), flat, as the panels that `pack_filters` makes."""
+    place = 0
+    for left in range(0, filters, TILE_COLUMNS):
+        width = min(TILE_COLUMNS, filters - left)
+        full = TILE_COLUMNS if width > LANES else LANES
+        for tap in range(_TAPS):
+            for channel in range(channels):
+                for column in range(full):
+                    inside = column < width
+                    index = ((left + column) * channels + channel) * _TAPS + tap
+                    packed[0, place + column] = w[index] if inside else np.float32(0)
+                place += full
+
+
+@jit
+def convolve_exactly(  # type: ignore[no-untyped-def]
+    pool, padded, row_length, w, bias, residual, y, target, width, layer, f, spare, packed, starts, taps
+):
+    """One padded image directly: its rows are ``row_length`` positions long, those of the result ``width``."""
+    _pack(w, layer.run, layer.filters, packed)
+    for position in range(starts.size):
+        inside = min(position, layer.positions - 1)
+        starts[position] = (inside // width * row_length + inside % width) * layer.run
+    for tap in range(_TAPS):
+        taps[tap] = (tap // 3 * row_length + tap % 3) * layer.run
+    arguments = (padded, starts, taps, packed, y, target, bias, residual, layer, f, spare)
+    parallel_for(pool, convolve_pieces, arguments, piece_count(layer), 1)
+
+
+@jit
+def any_seen(notes: Any) -> bool:
+    """Whether a thread has seen a number that is not finite: its note, a sum of zeros times numbers, is NaN then."""
+    total = np.float32(0)
+    for thread in range(notes.shape[0]):
+        for lane in range(notes.shape[1]):
+            total += notes[thread, lane]
+    return total != np.float32(0)
