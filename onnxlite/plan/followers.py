@@ -21,7 +21,7 @@ from onnxlite.model.ir import Node
 from onnxlite.plan.known_shapes import Shape, are_equal
 
 #: Activations, and which of their attributes are the parameters alpha and beta.
-_ACTIVATIONS: dict[str, tuple[str, ...]] = {
+ACTIVATIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("Relu", "Sigmoid", "Tanh", "HardSwish", "Mish", "Softplus"), ()),
     **dict.fromkeys(("LeakyRelu", "Elu", "Swish"), ("alpha",)),
     "HardSigmoid": ("alpha", "beta"),
@@ -123,7 +123,7 @@ def _columns_axis(node: Node, rank: int) -> int:
 
 
 def _with_activation(rules: Rules, node: Node, follower: Node) -> Node | None:
-    parameters = {name: follower.attributes.get(name) for name in _ACTIVATIONS[follower.op_type]}
+    parameters = {name: follower.attributes.get(name) for name in ACTIVATIONS[follower.op_type]}
     given = {name: value for name, value in parameters.items() if value is not None}
     return _activated(node, follower.op_type, **given)
 
@@ -247,7 +247,7 @@ def _with_scaled_weights(rules: Rules, node: Node, follower: Node, factors: Arra
 
 
 _RULES: dict[str, Callable[[Rules, Node, Node], Node | None]] = {
-    **dict.fromkeys(_ACTIVATIONS, _with_activation),
+    **dict.fromkeys(ACTIVATIONS, _with_activation),
     "Gelu": _with_gelu,
     "PRelu": _with_slope,
     "Clip": _with_clip,

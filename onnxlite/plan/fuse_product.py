@@ -15,9 +15,9 @@ from onnxlite.kernels.arrays import Array
 from onnxlite.model.ir import Graph, Node
 from onnxlite.model.order import reads
 from onnxlite.model.types import TensorType, ValueType
-from onnxlite.plan.followers import Constants, Rules, is_activated
+from onnxlite.plan.followers import ACTIVATIONS, Constants, Rules, is_activated
 from onnxlite.plan.infer import types_beside
-from onnxlite.plan.known_shapes import known_shapes
+from onnxlite.plan.known_shapes import are_equal, known_shapes
 
 
 def fuse_product(graph: Graph, keep: frozenset[str], outer: Mapping[str, Array]) -> Graph:
@@ -36,7 +36,9 @@ def fuse_product(graph: Graph, keep: frozenset[str], outer: Mapping[str, Array])
     types = types_beside(graph, constants.known)
     rules = Rules(constants, known_shapes(graph, types, constants.known))
     products = [_Product(node, own) for node in graph.nodes if (own := _started(node, types, rules)) is not None]
-    _take_followers(products, rules, _readers(graph), keep | {value.name for value in graph.outputs})
+    readers, kept = _readers(graph), keep | {value.name for value in graph.outputs}
+    _take_followers(products, rules, readers, kept)
+    _leave_to_others(products, rules, readers, kept)
     replaced: dict[int, Node | None] = {}
     for product in products:
         if product.followers:
@@ -49,11 +51,12 @@ def fuse_product(graph: Graph, keep: frozenset[str], outer: Mapping[str, Array])
 
 @dataclass(slots=True)
 class _Product:
-    """A node of the graph, and the same as a product with some followers in it."""
+    """A node of the graph, the same as a product with followers in it, and what that was before each of them."""
 
     origin: Node
     node: Node
     followers: list[Node] = field(default_factory=list)
+    before: list[Node] = field(default_factory=list)
 
 
 def _readers(graph: Graph) -> dict[str, list[Node]]:
@@ -84,7 +87,38 @@ def _take_followers(
                     break
                 claimed.add(id(following[0]))
                 product.followers.append(following[0])
+                product.before.append(product.node)
                 product.node = replace(fused, outputs=following[0].outputs, name=following[0].name or fused.name)
+
+
+def _leave_to_others(
+    products: Sequence[_Product], rules: Rules, readers: Mapping[str, list[Node]], keep: frozenset[str]
+) -> None:
+    """Take out of products what an elementwise node that follows does as well: it passes over the result in any case.
+
+    Factors and terms stay: in the weights and the bias they cost nothing.
+    """
+    taken = {id(follower) for product in products for follower in product.followers}
+    for product in products:
+        output = product.node.outputs[0]
+        following = readers.get(output, [])
+        if output in keep or len(following) != 1 or id(following[0]) in taken:
+            continue
+        result = following[0].outputs[0]
+        if following[0].domain or following[0].op_type not in _ELEMENTWISE:
+            continue
+        if are_equal(rules.shapes[result], rules.shapes[output]) is True:
+            while product.followers and _has_more_work(product.node, product.before[-1]):
+                product.node = product.before.pop()
+                product.followers.pop()
+
+
+def _has_more_work(node: Node, before: Node) -> bool:
+    return is_activated(node) != is_activated(before) or len(node.inputs) == 4 > len(before.inputs)
+
+
+#: Operators that one pass over the elements computes, together with those before them.
+_ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Div", "Max", "Min", "Pow", "PRelu", *ACTIVATIONS})
 
 
 def _started(node: Node, types: Mapping[str, ValueType], rules: Rules) -> Node | None:

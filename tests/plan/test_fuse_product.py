@@ -157,13 +157,19 @@ def test_what_it_cannot_do_is_left(left: str) -> None:
     assert after.nodes == (SECOND, CONV, *nodes)
 
 
-def test_what_follows_an_activation_is_left() -> None:
+def test_what_a_pass_over_the_elements_does_as_well_is_left_to_it() -> None:
     after = of(CONV, node("Relu", ["c"], ["r"]), node("Add", ["r", "b"], ["s"]), node("Relu", ["s"], ["y"]))
-    assert operators(after) == {"onnxlite.Conv": 1, "Add": 1, "Relu": 1}
-
-
-def test_what_follows_a_residual_is_an_activation_or_left() -> None:
+    assert operators(after) == {"onnxlite.Conv": 1, "Add": 1, "Relu": 2}
     after = of(SECOND, CONV, node("Add", ["c", "x2"], ["r"]), node("Mul", ["r", "b"], ["y"]), **HEAD)
+    assert operators(after) == {"onnxlite.Conv": 1, "Add": 1, "Mul": 1, "Concat": 1}
+    # What costs nothing is taken up all the same.
+    after = of(CONV, node("Add", ["c", "b"], ["a"]), node("Relu", ["a"], ["r"]), node("Mul", ["r", "b"], ["y"]))
+    assert operators(after) == {"onnxlite.Conv": 1, "Relu": 1, "Mul": 1}
+
+
+def test_an_activation_before_a_larger_result_is_taken_up() -> None:
+    nodes = [conv(["x", "single"], "c"), node("Sigmoid", ["c"], ["r"]), node("Mul", ["r", "x2"], ["y"])]
+    after = of(SECOND, *nodes, **HEAD)
     assert operators(after) == {"onnxlite.Conv": 1, "Mul": 1, "Concat": 1}
 
 
