@@ -5,14 +5,13 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from onnxlite.plan import Plan, Step
 from onnxlite.plan.plan import call_step
-from onnxlite.plan.program import Buffer, Command, Instance, Program
+from onnxlite.plan.program import Command, Program
 
 
 class StepTime(NamedTuple):
@@ -61,7 +60,7 @@ def step_times(session: Any, feeds: Mapping[str, Any], seconds: float) -> list[S
     calls = _PlanCalls(session.plan, inputs) if program is None else _ProgramCalls(program, inputs)
     rounds: list[list[float]] = []
     end = time.perf_counter() + seconds
-    with np.errstate(all="ignore"), calls.pool:
+    with np.errstate(all="ignore"):
         while len(rounds) < 3 or time.perf_counter() < end:
             rounds.append(list(calls.times()))
     return [
@@ -77,7 +76,6 @@ class _PlanCalls:
         self._plan, self._inputs = plan, inputs
         self.steps = plan.steps
         self.compiled = [False] * len(plan.steps)
-        self.pool: AbstractContextManager[Any] = nullcontext()
 
     def times(self) -> Iterator[float]:
         values = self._plan.template.copy()
@@ -94,23 +92,11 @@ class _ProgramCalls:
 
     def __init__(self, program: Program, inputs: list[Any]) -> None:
         self._program, self._inputs = program, inputs
-        self._instance = Instance(program)
-        self._instance.run(inputs)
         self.steps = tuple(command.step for command in program.commands)
         self.compiled = [command.bound is not None for command in program.commands]
-        self.pool: AbstractContextManager[Any] = program.pool
 
-    def times(self) -> Iterator[float]:
-        values = self._instance._values
-        for slot, value in zip(self._program.inputs, self._inputs, strict=True):
-            if isinstance(self._program.storage[slot], Buffer):
-                np.copyto(values[slot], value)
-            else:
-                values[slot] = value
-        for function, arguments in self._instance._calls:
-            start = time.perf_counter()
-            function(*arguments)
-            yield time.perf_counter() - start
+    def times(self) -> list[float]:
+        return self._program.step_times(self._inputs)
 
 
 def _store(step: Step, results: tuple[Any, ...], values: list[Any]) -> None:

@@ -13,6 +13,7 @@ from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.op import Kernel
 from onnxlite.model.ir import Graph, Node
 from onnxlite.model.order import captures, reads
+from onnxlite.plan.arena import Arenas
 from onnxlite.plan.body import Body
 from onnxlite.plan.infer import Types, infer_types
 from onnxlite.plan.place import place, required_kernel
@@ -31,6 +32,7 @@ class Binding:
         threads: How many threads compiled kernels may use; 0: one for each processor of the process.
         wait_for_compiler: Whether the first call of a compiled kernel waits until it is compiled, or goes to the
             reference meanwhile; None: as the environment says (``onnxlite.kernels.numba.background``).
+        arenas: The memory that compiled programs run in.
     """
 
     providers: Sequence[Provider]
@@ -38,6 +40,7 @@ class Binding:
     wrap: Callable[[Node, Call], Call] | None = None
     threads: int = 0
     wait_for_compiler: bool | None = None
+    arenas: Arenas = field(default_factory=Arenas)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,8 @@ def _with_programs(plan: Plan, binding: Binding, remaking: Remaking) -> Plan:
 
     wait = waits_by_default() if binding.wait_for_compiler is None else binding.wait_for_compiler
     weights = Weights(plan.template, plan.names, remaking.names, remaking.make)
-    return replace(plan, programs=Programs(plan, thread_pool(binding.threads or default_threads()), wait, weights))
+    pool = thread_pool(binding.threads or default_threads())
+    return replace(plan, programs=Programs(plan, pool, wait, weights, binding.arenas))
 
 
 def needed_nodes(graph: Graph, outputs: Sequence[str]) -> list[Node]:

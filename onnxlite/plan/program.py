@@ -8,6 +8,7 @@ views cost nothing; the rest calls the reference kernel.  The result is a `Progr
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.jit import entry_point
 from onnxlite.kernels.numba.spec import Bound, Input, Output, Pool, Scratch
 from onnxlite.kernels.numba.threads import ThreadPool
-from onnxlite.plan.arena import Lifetime, allocate, plan_offsets
+from onnxlite.plan.arena import Arena, Arenas, Lifetime, plan_offsets
 from onnxlite.plan.plan import Step, call_step
 
 
@@ -75,9 +76,10 @@ class Program:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     pool: ThreadPool
+    arenas: Arenas
+    _number: int = field(default_factory=itertools.count().__next__)
     _offsets: dict[tuple[int, int], int] = field(default_factory=dict)
     _arena_size: int = 0
-    _idle: list[Instance] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         lifetimes = _lifetimes(self)
@@ -86,14 +88,27 @@ class Program:
 
     def run(self, inputs: Sequence[Any]) -> list[Any]:
         """The outputs for inputs of the program's shapes; arrays of the caller's own but for `shared_outputs`."""
+        arena = self.arenas.take(self._arena_size)
         try:
-            instance = self._idle.pop()  # lists are safe between threads without a lock
-        except IndexError:
-            instance = Instance(self)
-        try:
-            return instance.run(inputs)
+            return self._instance(arena).run(inputs)
         finally:
-            self._idle.append(instance)
+            self.arenas.give(arena)
+
+    def step_times(self, inputs: Sequence[Any]) -> list[float]:
+        """The seconds that each command takes, in the commands' order."""
+        arena = self.arenas.take(self._arena_size)
+        try:
+            with self.pool:
+                return self._instance(arena).step_times(inputs)
+        finally:
+            self.arenas.give(arena)
+
+    def _instance(self, arena: Arena) -> Instance:
+        instance: Instance | None = arena.tenants.get(self._number)
+        if instance is None:
+            instance = Instance(self, arena.memory)
+            arena.admit(self._number, instance)
+        return instance
 
     @property
     def takes_arrays(self) -> bool:
@@ -177,9 +192,9 @@ _WORTH_WAKING = 100e-6
 class Instance:
     """A program with memory: every call with its arguments ready.  One thread at a time."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, memory: Array) -> None:
         self._program = program
-        self._arena = allocate(program.arena_size)
+        self._arena = memory
         self._values: dict[int, Any] = {}
         for slot, storage in program.storage.items():
             if isinstance(storage, Constant):
@@ -216,17 +231,30 @@ class Instance:
     def _run(self, inputs: Sequence[Any]) -> list[Any]:
         values = self._values
         try:
-            for (slot, buffer), value in zip(self._inputs, inputs, strict=True):
-                if buffer is None:
-                    values[slot] = value
-                else:
-                    buffer[...] = value
+            self._fill(inputs)
             for function, arguments in self._calls:
                 function(*arguments)
             return [values.get(slot) if buffer is None else buffer.copy() for slot, buffer in self._outputs]
         finally:
             for slot in self._dynamic:
                 values[slot] = None
+
+    def _fill(self, inputs: Sequence[Any]) -> None:
+        for (slot, buffer), value in zip(self._inputs, inputs, strict=True):
+            if buffer is None:
+                self._values[slot] = value
+            else:
+                buffer[...] = value
+
+    def step_times(self, inputs: Sequence[Any]) -> list[float]:
+        """The seconds of each call in one run, whose outputs are not copied."""
+        self._fill(inputs)
+        times = []
+        for function, arguments in self._calls:
+            start = time.perf_counter()
+            function(*arguments)
+            times.append(time.perf_counter() - start)
+        return times
 
     def _view(self, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         size = math.prod(shape) * dtype.itemsize

@@ -17,6 +17,7 @@ from onnxlite.kernels.numba.background import compile_later, is_ready
 from onnxlite.kernels.numba.prepared import in_memory
 from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, Input, Output, Pool, Scratch, View
 from onnxlite.kernels.numba.threads import ThreadPool
+from onnxlite.plan.arena import Arenas
 from onnxlite.plan.branch import taken_branch
 from onnxlite.plan.dependence import is_repeatable, shaping_inputs
 from onnxlite.plan.plan import ABSENT, DISCARDED, Plan, Step, call_step, execute, located
@@ -36,8 +37,9 @@ _RESHAPING = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"
 class Programs:
     """The programs of one plan, by the shapes and types of its inputs; the least recently used is dropped first."""
 
-    def __init__(self, plan: Plan, pool: ThreadPool, wait: bool, weights: Weights) -> None:
+    def __init__(self, plan: Plan, pool: ThreadPool, wait: bool, weights: Weights, arenas: Arenas) -> None:
         self._plan = plan
+        self._arenas = arenas
         self._wait = wait
         self._weights = weights
         self._pool = pool
@@ -61,7 +63,7 @@ class Programs:
         results = walk.run()
         if not walk.complete:
             return results
-        program = walk.program()
+        program = walk.program(self._arenas)
         with self._lock:
             self._made += 1
             self._programs[_key(given)] = program
@@ -132,11 +134,11 @@ class _Walk:
         self._weights.forget()
         return [self._values[slot] for slot in self._plan.outputs]
 
-    def program(self) -> Program:
+    def program(self, arenas: Arenas) -> Program:
         """The program, once the run is over."""
         for slot in (*self._plan.outputs, *(slot for c in self._commands if c.bound is None for slot in c.inputs)):
             self._hold(slot)
-        return Program(self._storage, self._commands, self._slots, self._plan.outputs, self._pool)
+        return Program(self._storage, self._commands, self._slots, self._plan.outputs, self._pool, arenas)
 
     def _hold(self, slot: int) -> None:
         """Have a constant that runs read in memory, and keep it."""

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnxlite.plan.arena import ALIGNMENT, Lifetime, allocate, plan_offsets
+from onnxlite.plan.arena import ALIGNMENT, Arena, Arenas, Lifetime, allocate, plan_offsets
 
 SETTINGS = settings(max_examples=200, deadline=None, derandomize=True)
 SIZES = st.one_of(st.integers(0, 300), st.sampled_from([0, 1, 63, 64, 65, 4096, 1 << 20]))
@@ -91,3 +91,37 @@ def test_the_block_is_aligned_and_writable() -> None:
         assert not size or block.ctypes.data % ALIGNMENT == 0
         block[:] = 7
         assert block.dtype == np.uint8
+
+
+def test_an_arena_is_used_again_and_grows() -> None:
+    arenas = Arenas()
+    first = arenas.take(100)
+    first.admit(1, "ready")
+    arenas.give(first)
+    again = arenas.take(50)
+    assert again is first
+    assert again.memory.size == 100
+    assert again.tenants == {1: "ready"}
+    arenas.give(again)
+    grown = arenas.take(1000)
+    assert grown.memory.size == 1000
+    assert grown.memory.ctypes.data % ALIGNMENT == 0
+    assert grown.tenants == {}
+
+
+def test_runs_at_the_same_time_have_arenas_of_their_own() -> None:
+    arenas = Arenas()
+    first, second = arenas.take(10), arenas.take(10)
+    assert not np.shares_memory(first.memory, second.memory)
+    arenas.give(first)
+    arenas.give(second)
+    assert {arenas.take(10), arenas.take(10)} == {first, second}
+
+
+def test_the_oldest_of_many_programs_gives_way() -> None:
+    arena = Arena()
+    for number in range(100):
+        arena.admit(number, str(number))
+    assert len(arena.tenants) == 32
+    assert 99 in arena.tenants
+    assert 0 not in arena.tenants
