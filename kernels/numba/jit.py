@@ -217,12 +217,20 @@ def _identity(value: Any, within: tuple[Any, ...] = ()) -> Any:
     if isinstance(function, FunctionType):
         code = function.__code__
         inside = (*within, function)
-        cells = [_identity(c.cell_contents, inside) for c in function.__closure__ or () if function not in within]
+        cells = [_identity(_content(c), inside) for c in function.__closure__ or () if function not in within]
         text = _hash_of_file(code.co_filename) or (code.co_code, code.co_consts)
         return function.__module__, function.__qualname__, code.co_firstlineno, text, cells
     if isinstance(value, np.ndarray):
         return value.dtype.str, value.shape, value.tobytes()
     return repr(value)
+
+
+def _content(cell: Any) -> Any:
+    """What a function closes over; None where that is the function itself, which is being made."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
 
 
 @lru_cache(maxsize=256)

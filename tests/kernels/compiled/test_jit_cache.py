@@ -238,14 +238,14 @@ _MADE_TWICE = """
 import sys
 from onnxlite.kernels.numba.jit import LEDGER, jit
 
-def adding(n):
+def counting(n):
     @jit
-    def added(x): return x + n
+    def leaves(depth): return n if depth == 0 else leaves(depth - 1) + leaves(depth - 1)
     @jit
-    def twice(x): return added(added(x))
-    return twice
+    def count(depth): return leaves(depth)
+    return count
 
-print([adding(int(n))(1) for n in sys.argv[1:]], all(entry.from_cache for entry in LEDGER))
+print([counting(int(n))(3) for n in sys.argv[1:]], all(entry.from_cache for entry in LEDGER))
 """
 
 
@@ -257,9 +257,9 @@ def test_functions_made_alike_in_different_processes_are_not_mixed_up(own_cache:
         command = [sys.executable, str(program), *map(str, numbers)]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
-    assert run(3) == "[7] False"
-    assert run(5) == "[11] False"
-    assert run(5, 3) == "[11, 7] True"
+    assert run(3) == "[24] False"
+    assert run(5) == "[40] False"
+    assert run(5, 3) == "[40, 24] True"
 
 
 def test_code_of_sources_that_were_edited_since_is_not_kept(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
