@@ -49,6 +49,7 @@ class Rules(NamedTuple):
     softcap: np.float32
     hidden: np.float32
     blank: np.float32
+    safe: int
     mask_kind: int
     mask_batch: int
     mask_head: int
@@ -90,15 +91,15 @@ def _attend_blocks(start, stop, thread, q, k, v, mask, y, of_q, of_k, of_v, of_y
         if rows == 1:
             attend_one(
                 queries, keys, of_k.row_stride, of_k.step, values, of_v.row_stride, of_k.length, of_q.size, of_v.size,
-                rules.scale, rules.softcap, rules.hidden, rules.blank, masked, rules.mask_kind, rules.mask_key,
-                rules.first + row, rules.before, rules.after, results, space,
+                rules.scale, rules.softcap, rules.hidden, rules.blank, rules.safe, masked, rules.mask_kind,
+                rules.mask_key, rules.first + row, rules.before, rules.after, results, space,
             )  # fmt: skip
         else:
             attend(
                 queries, of_q.row_stride, min(rows, of_q.length - row), keys, of_k.row_stride, of_k.step, values,
                 of_v.row_stride, of_k.length, of_q.size, of_v.size, rules.scale, rules.softcap, rules.hidden,
-                rules.blank, masked, rules.mask_kind, rules.mask_query, rules.mask_key, rules.first + row,
-                rules.before, rules.after, results, of_y.row_stride, space,
+                rules.blank, rules.safe, masked, rules.mask_kind, rules.mask_query, rules.mask_key,
+                rules.first + row, rules.before, rules.after, results, of_y.row_stride, space,
             )  # fmt: skip
 
 
@@ -150,6 +151,7 @@ def attention(
         np.float32(softcap),
         np.float32(-math.inf),
         np.float32(0),
+        0,
         *strides,
         0,
         before,

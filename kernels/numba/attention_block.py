@@ -55,6 +55,7 @@ def attend(
     softcap: np.float32,
     hidden: np.float32,
     blank: np.float32,
+    safe: int,
     mask: int,
     mask_kind: int,
     mask_query: int,
@@ -84,6 +85,7 @@ def attend(
         softcap: The bound that tanh puts on the scores; 0 for none.
         hidden: The score of what a boolean mask hides.
         blank: What a query gives that sees nothing, all its scores being negative infinity: 0 or NaN.
+        safe: Whether a query with undefined probabilities, some score being NaN, gives that too.
         mask: The mask of the first query and key.
         mask_kind: NO_MASK, SEEN, HIDDEN or ADDITIVE.
         mask_query: The elements from one query to the next in the mask, 0 where they share it.
@@ -150,7 +152,7 @@ def attend(
             1 if start > low else 0,
             edge,
         )
-    _divide_rows(y, y_row, queries, value_size, totals, blank)
+    _divide_rows(y, y_row, queries, value_size, totals, blank, safe)
 
 
 @sealed
@@ -168,6 +170,7 @@ def attend_one(
     softcap: np.float32,
     hidden: np.float32,
     blank: np.float32,
+    safe: int,
     mask: int,
     mask_kind: int,
     mask_key: int,
@@ -203,10 +206,9 @@ def attend_one(
         scores[i] = _MINUS_INFINITY
     total = _soften_row(memory, padded, memory + 4 * padded)
     multiply_row(memory, 1, v + 4 * low * v_row, v_row, count, value_size, y)
-    result = floats(y, value_size)
-    factor = blank if total == 0 else np.float32(1) / total
-    for i in range(value_size):
-        result[i] *= factor
+    sums = floats(memory + 4 * padded, 1)
+    sums[0] = total
+    _divide_rows(y, value_size, 1, value_size, memory + 4 * padded, blank, safe)
 
 
 @jit
@@ -332,11 +334,15 @@ def _scale_rows(y, y_row, rows, columns, factors):  # type: ignore[no-untyped-de
 
 
 @jit
-def _divide_rows(y, y_row, rows, columns, totals, blank):  # type: ignore[no-untyped-def]
+def _divide_rows(y, y_row, rows, columns, totals, blank, safe):  # type: ignore[no-untyped-def]
     """A query that sees nothing has zeros and a total of 0: ``blank`` times that is its result."""
     sums = floats(totals, rows)
     for row in range(rows):
         line = floats(y + 4 * row * y_row, columns)
         factor = blank if sums[row] == 0 else np.float32(1) / sums[row]
-        for i in range(columns):
-            line[i] *= factor
+        if safe != 0 and not sums[row] > 0:
+            for i in range(columns):
+                line[i] = blank
+        else:
+            for i in range(columns):
+                line[i] *= factor

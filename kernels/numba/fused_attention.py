@@ -30,6 +30,7 @@ def attention(
     scale: float = 1.0,
     masking: str = "add",
     hidden: float = 0.0,
+    safe: int = 0,
     query_perm: tuple[int, ...] | None = None,
     key_perm: tuple[int, ...] | None = None,
     value_perm: tuple[int, ...] | None = None,
@@ -58,8 +59,8 @@ def attention(
         scale *= float(np.asarray(factor.value).item())
     first = of_k.length - of_q.length if after == 0 else 0
     rules = Rules(
-        np.float32(scale), np.float32(0), np.float32(hidden), np.float32(math.nan), kind, *strides,
-        first, EVERYTHING, after,
+        np.float32(scale), np.float32(0), np.float32(hidden), np.float32(0 if safe else math.nan), safe,
+        kind, *strides, first, EVERYTHING, after,
     )  # fmt: skip
     return Bound(
         attend_all,

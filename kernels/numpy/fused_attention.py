@@ -17,6 +17,7 @@ def attention(
     scale: float = 1.0,
     masking: str = "add",
     hidden: float = 0.0,
+    safe: int = 0,
     query_perm: tuple[int, ...] | None = None,
     key_perm: tuple[int, ...] | None = None,
     value_perm: tuple[int, ...] | None = None,
@@ -26,7 +27,7 @@ def attention(
 
     Transposed, Q is (..., queries, size), K (..., size, keys) and V (..., keys, value size).  Factors are one number
     each, and multiply the scale.  With ``masking`` "keep" or "hide", the mask is boolean and says which scores to keep
-    or to hide: those that are hidden become the number ``hidden``.
+    or to hide: those that are hidden become the number ``hidden``.  With ``safe``, probabilities that are NaN become 0.
     """
     xp = array_namespace(query)
     q, k, v = (_transposed(*given) for given in ((query, query_perm), (key, key_perm), (value, value_perm)))
@@ -38,7 +39,10 @@ def attention(
     elif mask is not None:
         number = scores.dtype.type(hidden)
         scores = xp.where(mask, scores, number) if masking == "keep" else xp.where(mask, number, scores)
-    return _transposed(xp.matmul(softmax(scores, axis=-1), v), perm)
+    probabilities = softmax(scores, axis=-1)
+    if safe:
+        probabilities = xp.where(xp.isnan(probabilities), scores.dtype.type(0), probabilities)
+    return _transposed(xp.matmul(probabilities, v), perm)
 
 
 def _transposed(x: Array, perm: tuple[int, ...] | None) -> Array:

@@ -6,7 +6,7 @@ keys and values where the projections wrote them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,8 @@ from onnxlite.kernels.arrays import Array
 from onnxlite.model.ir import Graph, Node
 from onnxlite.plan.bind import needed_nodes
 from onnxlite.plan.facts import Facts
-from onnxlite.plan.pattern import Match, Number, Value, call
+from onnxlite.plan.move_shape import move_shape
+from onnxlite.plan.pattern import Match, Number, Pattern, Value, call
 
 query, key, value, mask = map(Value, ("query", "key", "value", "mask"))
 scale, hidden = Number("scale"), Number("hidden")
@@ -53,25 +54,36 @@ def fuse_attention(graph: Graph, keep: frozenset[str], outer: Mapping[str, Array
     nodes = tuple(n for node in graph.nodes if (n := replaced.get(id(node), node)) is not None)
     wanted = keep.union(value.name for value in graph.outputs)
     made = [name for node in nodes for name in node.outputs if name in wanted]
+    graph = move_shape(replace(graph, nodes=nodes))
     # Nobody may be left to read what moved or scaled the heads.
-    return replace(graph, nodes=tuple(needed_nodes(replace(graph, nodes=nodes), made)))
+    return replace(graph, nodes=tuple(needed_nodes(graph, made)))
 
 
-#: The formulas, with what the mask does.
-_FORMULAS = tuple((masking, call("MatMul", call("Softmax", masked, axis=-1), value)) for masking, masked in _MASKED)
+def _formulas() -> Iterator[tuple[dict[str, Any], Pattern]]:
+    """What attention may be, with the attributes that say so."""
+    for masking, masked in _MASKED:
+        probabilities = call("Softmax", masked, axis=-1)
+        attributes = {"masking": masking} if masking else {}
+        yield attributes, call("MatMul", probabilities, value)
+        # Where all is hidden by infinities, recent exporters want zeros.
+        safe = call("Where", call("IsNaN", probabilities), 0.0, probabilities)
+        yield {**attributes, "safe": 1}, call("MatMul", safe, value)
+
+
+_FORMULAS = tuple(_formulas())
 _LARGEST_RANK = 4
 
 
 def _found(node: Node, facts: Facts) -> tuple[Match, Node, Node] | None:
     """Attention whose result is the node's: the match, the new node, and the node whose output that makes."""
     before = facts.producers.get(node.inputs[0])
-    if before is None or before.op_type != "Softmax" or not facts.is_float32(node.outputs[0]):
+    if before is None or before.op_type not in ("Softmax", "Where") or not facts.is_float32(node.outputs[0]):
         return None
-    for masking, formula in _FORMULAS:
+    for attributes, formula in _FORMULAS:
         for match in facts.matcher.matches(formula, node.outputs[0]):
             if facts.is_inside(match.nodes, node) and (facts.rank(node.outputs[0]) or 0) <= _LARGEST_RANK:
                 last = _merging(node, facts)
-                return match, _attention(match, masking, node, last, facts), last
+                return match, _attention(match, attributes, node, last, facts), last
     return None
 
 
@@ -84,19 +96,17 @@ def _merging(node: Node, facts: Facts) -> Node:
     return readers[0] if perm and perm[-1] == len(perm) - 1 else node
 
 
-def _attention(match: Match, masking: str, node: Node, last: Node, facts: Facts) -> Node:
+def _attention(match: Match, given: Mapping[str, Any], node: Node, last: Node, facts: Facts) -> Node:
     q = _traced(match.names["query"], facts, _ROWS, scaled=True)
     k = _traced(match.names["key"], facts, _ROWS_OR_COLUMNS, scaled=True)
     v = _traced(match.names["value"], facts, _ROWS, scaled=False)
     perm = last.attributes["perm"] if last is not node else None
     perms = {"query_perm": q.perm, "key_perm": k.perm, "value_perm": v.perm, "perm": perm}
-    attributes: dict[str, Any] = {"scale": match.names["scale"] * q.scale * k.scale}
-    if masking:
-        attributes["masking"] = masking
+    attributes: dict[str, Any] = {**given, "scale": match.names["scale"] * q.scale * k.scale}
     if "hidden" in match.names:
         attributes["hidden"] = match.names["hidden"]
     inputs = [q.name, k.name, v.name]
-    if masking or q.factors or k.factors:
+    if "masking" in given or q.factors or k.factors:
         inputs += [match.names.get("mask", ""), *q.factors, *k.factors]
     return Node(
         op_type="Attention",
@@ -105,7 +115,7 @@ def _attention(match: Match, masking: str, node: Node, last: Node, facts: Facts)
         inputs=tuple(inputs),
         outputs=last.outputs,
         name=node.name,
-        attributes={**attributes, **{name: given for name, given in perms.items() if given is not None}},
+        attributes={**attributes, **{name: axes for name, axes in perms.items() if axes is not None}},
         description=" ".join(f"{inner.op_type} '{inner.label}'" for inner in match.nodes),
     )
 
@@ -134,6 +144,8 @@ def _traced(name: str, facts: Facts, contiguous: int, *, scaled: bool) -> _Trace
             further = _before_transposition(traced, node, contiguous)
         elif node is not None and not node.domain and node.op_type in ("Mul", "Div") and scaled:
             further = _before_scale(traced, node, facts)
+        elif node is not None and not node.domain and node.op_type == "Reshape":
+            further = _before_turn_of_batch(traced, node, facts, contiguous)
         if further is None:
             return traced
         traced = further
@@ -146,6 +158,22 @@ def _before_transposition(traced: _Traced, node: Node, contiguous: int) -> _Trac
     perm = tuple(first) if traced.perm is None else tuple(first[axis] for axis in traced.perm)
     readable = len(perm) - 1 in perm[-contiguous:]
     return replace(traced, name=node.inputs[0], perm=perm) if readable else None
+
+
+def _before_turn_of_batch(traced: _Traced, node: Node, facts: Facts, contiguous: int) -> _Traced | None:
+    """Matrices that are turned while all axes in front are seen as one are turned as they are, too."""
+    turn = facts.producers.get(node.inputs[0])
+    merge = facts.producers.get(turn.inputs[0]) if turn is not None and turn.op_type == "Transpose" else None
+    if turn is None or merge is None or merge.op_type != "Reshape" or turn.attributes.get("perm") != (0, 2, 1):
+        return None
+    before, seen, after = (facts.shape(name) for name in (merge.inputs[0], merge.outputs[0], node.outputs[0]))
+    if isinstance(before, str) or isinstance(seen, str) or after != (*before[:-2], *before[:-3:-1]):
+        return None
+    if len(before) < 3 or seen[1:] != before[-2:]:
+        return None
+    axes = range(len(before))
+    straight = replace(turn, inputs=merge.inputs[:1], attributes={"perm": (*axes[:-2], *axes[:-3:-1])})
+    return _before_transposition(traced, straight, contiguous)
 
 
 def _before_scale(traced: _Traced, node: Node, facts: Facts) -> _Traced | None:

@@ -110,7 +110,19 @@ def _output_shapes(
         return [_private_shape(node, [shapes[name] if name else "" for name in node.inputs], names), *rest]
     kinds = [_type(name, shapes, types) if name else None for name in node.inputs]
     small = {name: constants[name] for name in node.inputs if name in constants and constants[name].size <= _SMALL}
-    return [_declared(kind, names) for kind in inferred_types(node, kinds, small)]
+    inferred = [_declared(kind, names) for kind in inferred_types(node, kinds, small)]
+    return [_with_known_rank(node, inferred[0], shapes, names), *inferred[1:]] if inferred else inferred
+
+
+def _with_known_rank(node: Node, shape: Shape, shapes: Mapping[str, Shape], names: Iterator[str]) -> Shape:
+    """A shape with as many lengths as a node tells, where the specification's inference does not."""
+    rank = None
+    if isinstance(shape, str) and node.op_type == "Reshape" and len(node.inputs) == 2:
+        given = shapes[node.inputs[1]]
+        rank = given[0] if not isinstance(given, str) and len(given) == 1 else None
+    elif isinstance(shape, str) and node.op_type == "Transpose":
+        rank = len(node.attributes["perm"]) if "perm" in node.attributes else None
+    return tuple(next(names) for _ in range(rank)) if isinstance(rank, int) else shape
 
 
 def _private_shape(node: Node, given: Sequence[Shape], names: Iterator[str]) -> Shape:

@@ -28,6 +28,10 @@ CONSTANTS = {
     "additive": NOISE.standard_normal((1, 1, 5, 5)).astype(np.float32),
     "heads": np.array([0, 0, 3, 4]),
     "merged": np.array([0, 0, 12]),
+    "flat": np.array([-1, 5, 4]),
+    "turned": np.array([2, 3, 4, 5]),
+    "zero": np.float32(0),
+    "infinite": np.float32(-np.inf),
 }
 INPUTS = "float[B,5,12] q, float[B,5,12] k, float[B,5,12] v"
 SPLIT = """
@@ -116,7 +120,7 @@ def test_a_scale_that_depends_on_shapes_is_an_input() -> None:
         a = Mul(qt, x)  b = Mul(kc, x)  s = MatMul(a, b)  p = Softmax<axis=-1>(s)
     """
     graph = graph_of(f"{SPLIT} {scale} r = MatMul(p, vt) {MERGE}")
-    rest = ("Transpose", "Shape", "Squeeze", "Cast", "Sqrt", "Reciprocal", "Sqrt")
+    rest = ("Shape", "Gather", "Squeeze", "Cast", "Sqrt", "Reciprocal", "Sqrt")
     assert check(graph, *FUSED, *rest).inputs == ("qr", "kr", "vr", "", "x", "x")
 
 
@@ -124,6 +128,36 @@ def test_keys_may_be_kept() -> None:
     """What a key/value cache goes on with is still made, but the transposed keys are not read from it."""
     graph = graph_of(f"{SPLIT} s = MatMul(qt, kc) p = Softmax<axis=-1>(s) r = MatMul(p, vt) {MERGE}")
     assert check(graph, *FUSED, "Transpose", keep=("kt",)).inputs[1] == "kr"
+
+
+def test_undefined_probabilities_may_become_zeros() -> None:
+    """As in what recent PyTorch exports of masks that may hide everything."""
+    body = """
+        s = MatMul(qt, kc)  w = Where(flags, zero, infinite)  m = Add(s, w)  p = Softmax<axis=-1>(m)
+        u = IsNaN(p)  f = Where(u, zero, p)  r = MatMul(f, vt)
+    """
+    node = check(graph_of(f"{SPLIT} {body} {MERGE}", f"{INPUTS}, bool[B,1,1,5] flags"), *FUSED, "Where")
+    assert node.attributes["safe"] == 1
+
+
+def test_keys_may_be_turned_while_batch_and_heads_are_one_axis() -> None:
+    body = """
+        kr = Reshape(k, heads)  kt = Transpose<perm=[0,2,1,3]>(kr)  km = Reshape(kt, flat)
+        ku = Transpose<perm=[0,2,1]>(km)  kc = Reshape(ku, turned)  vt = Transpose<perm=[0,2,1,3]>(kr)
+        qr = Reshape(q, heads)  qt = Transpose<perm=[0,2,1,3]>(qr)
+        s = MatMul(qt, kc)  p = Softmax<axis=-1>(s)  r = MatMul(p, vt)  y = Identity(r)
+    """
+    graph = graph_of(body, "float[2,5,12] q, float[2,5,12] k")
+    node = check(graph, "onnxlite.Attention", "Reshape", "Reshape", "Identity")
+    assert node.inputs == ("qr", "kr", "kr")
+    assert node.attributes["key_perm"] == (0, 2, 3, 1)
+
+
+def test_older_versions() -> None:
+    body = f"{SPLIT} s = MatMul(qt, kc) p = Softmax<axis=3>(s) r = MatMul(p, vt) {MERGE}"
+    check(graph_of(body, opset=11), *FUSED)
+    flattening = body.replace("axis=3", "axis=2")
+    assert operators(fuse_attention(graph_of(flattening, opset=11), frozenset(["y"]), {}))["Softmax"] == 1
 
 
 def test_fewer_axes() -> None:

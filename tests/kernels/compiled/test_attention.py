@@ -224,6 +224,17 @@ def test_queries_of_which_everything_is_hidden() -> None:
     assert np.isnan(_check_fused(q, k, v, seen, masking="keep", hidden=-np.inf)[0, 3]).all()
 
 
+@pytest.mark.parametrize("queries", [1, 70])
+def test_safe_attention_gives_zeros_for_undefined_probabilities(queries: int) -> None:
+    q, k, v = _random(2, queries, 8), _random(2, 8, 30), _random(2, 30, 8)
+    q[0, 0, 3] = np.nan
+    mask = np.zeros((2, queries, 30), np.float32)
+    mask[1, -1] = -np.inf
+    y = _check_fused(q, k, v, mask, safe=1)
+    assert not y[0, 0].any()
+    assert not y[1, -1].any()
+
+
 def test_fused_declines_masks_that_enlarge_the_result() -> None:
     q, k, v = _random(1, 2, 5, 8), _random(1, 2, 8, 5), _random(1, 2, 5, 8)
     with pytest.raises(KernelDeclined, match="mask"):
