@@ -16,6 +16,7 @@ from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Declined, Inp
 from onnxlite.kernels.numba.table import op
 from onnxlite.kernels.numba.threads import parallel_for
 from onnxlite.kernels.numba.vector import load, maximum, splat, store
+from onnxlite.kernels.numba.window_pooling import bind_windows
 
 _BYTES = (np.dtype(np.uint8), np.dtype(np.int8))
 
@@ -84,6 +85,9 @@ def pool_images(  # type: ignore[no-untyped-def]
 
 
 def _bind(x: ArraySpec, where: Windows, weights: Array, fill: float) -> Bound:
+    made = bind_windows(x, where, weights)
+    if made is not None:
+        return made
     channels = x.shape[-1]
     p = patches(where, channels, 1, merge=False)
     return Bound(

@@ -22,12 +22,10 @@ from onnxlite.kernels.numba.prepared import prepared
 from onnxlite.kernels.numba.simd import LANES
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Input, Output, Pool, Scratch
 from onnxlite.kernels.numba.threads import parallel_for
-from onnxlite.kernels.numba.window_block import WindowRow, window_block
+from onnxlite.kernels.numba.window_block import WindowRow, positions_at_once, window_block
 
 #: The multiply-adds in one piece of work.
 _PIECE_WORK = 1 << 19
-#: How many neighbouring positions a kernel may compute at once, the best first.
-_BLOCKS = (8, 7, 4)
 #: The widest windows that a kernel is made for: their taps are written out.
 WIDEST = 31
 
@@ -110,8 +108,7 @@ def bind_depthwise(
     channels = w.shape[0]
     bias = np.zeros(-(-channels // LANES) * LANES, np.float32)
     bias[:channels] = 0 if b is None else b
-    width = where.output[-1]
-    block = min(_BLOCKS, key=lambda block: -(-width // block) * block)
+    block = positions_at_once(where)
     row = WindowRow(block, where.kernel[-1], where.strides[-1], where.dilations[-1], channels < LANES)
     return Bound(
         _convolver(row),
@@ -123,7 +120,7 @@ def bind_depthwise(
             residual,
             Output(flat=True),
             x.shape[0],
-            _geometry(where, channels),
+            geometry(where, channels),
             finish(e, isinstance(residual, Input)),
             np.zeros(LANES, np.float32),
             Scratch((block * LANES,), per_thread=True),
@@ -132,7 +129,8 @@ def bind_depthwise(
     )
 
 
-def _geometry(where: Windows, channels: int) -> Geometry:
+def geometry(where: Windows, channels: int) -> Geometry:
+    """The windows on an image with that many channels."""
     missing = 2 - len(where.image)
     ones, zeros = (1,) * missing, (0,) * missing
     image, kernel, strides, dilations = (

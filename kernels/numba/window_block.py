@@ -8,6 +8,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from onnxlite.kernels.geometry import Windows
 from onnxlite.kernels.numba.patch import rows_of_tile, store_tile
 from onnxlite.kernels.numba.simd import LANES
 from onnxlite.kernels.numba.vector_code import VectorCode
@@ -27,6 +28,16 @@ class WindowRow(NamedTuple):
     stride: int
     dilation: int
     few: bool
+
+
+#: How many neighbouring positions a kernel may compute at once, the best first.
+_BLOCKS = (8, 7, 4)
+
+
+def positions_at_once(where: Windows) -> int:
+    """The number of neighbouring positions to compute at once that leaves the fewest unused."""
+    width = where.output[-1]
+    return min(_BLOCKS, key=lambda block: -(-width // block) * block)
 
 
 def window_block(row: WindowRow) -> Any:
@@ -68,7 +79,7 @@ def window_block(row: WindowRow) -> Any:
             x, row_step, rows, channels, column, width, w, w_step, bias, y, filled, residual, added, *rest = arguments
             low, high, zeros, spare = rest
             code = VectorCode(context, builder, types.float32)
-            columns = _columns(builder, row, column, channels, width)
+            columns = columns_of_windows(builder, row, column, channels, width)
             first = code.load(builder.inttoptr(bias, _FLOATS), _constant(0))
             lanes = channels if row.few else None
             sums = _window_sums(code, row, (x, row_step, rows), columns, zeros, (w, w_step), first, lanes)
@@ -89,7 +100,9 @@ def _constant(value: int) -> Any:
     return ir.Constant(_INT, value)
 
 
-def _columns(builder: Any, row: WindowRow, first: Any, channels: Any, width: Any) -> dict[int, tuple[Any, Any]]:
+def columns_of_windows(
+    builder: Any, row: WindowRow, first: Any, channels: Any, width: Any
+) -> dict[int, tuple[Any, Any]]:
     """For each column that the windows read, by its distance from the first: the bytes to it, and if it is inside."""
     found = {}
     for distance in sorted({p * row.stride + t * row.dilation for p in range(row.block) for t in range(row.taps)}):

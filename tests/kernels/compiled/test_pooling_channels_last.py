@@ -35,10 +35,13 @@ def check(op: str, x: Array, **attributes: Any) -> None:
 @SETTINGS
 @given(st.data(), st.sampled_from(POOLS), st.sampled_from([1, 2, 2, 3]))
 def test_random_pools(data: st.DataObject, op: str, axes: int) -> None:
-    spatial = tuple(data.draw(st.lists(st.integers(1, 9 if axes < 3 else 5), min_size=axes, max_size=axes)))
-    kernel = tuple(data.draw(st.integers(1, 3)) for _ in spatial)
+    # Every kind of windows along the last axis is compiled on its own: there are few here.
+    spatial = (*(data.draw(st.integers(1, 9 if axes < 3 else 5)) for _ in range(axes - 1)), 7)
+    kernel = (*(data.draw(st.integers(1, 3)) for _ in range(axes - 1)), 3)
     channels = data.draw(st.sampled_from([1, 2, 3, LANES - 1, LANES, LANES + 1, 2 * LANES + 3]))
     attributes = {"kernel_shape": kernel, **data.draw(window_attributes(spatial, kernel))}
+    if "strides" in attributes:
+        attributes["strides"] = (*attributes["strides"][:-1], min(2, attributes["strides"][-1]))
     attributes["ceil_mode"] = data.draw(st.integers(0, 1))
     if op == "AveragePool":
         attributes["count_include_pad"] = data.draw(st.integers(0, 1))
