@@ -7,19 +7,14 @@ and two numbers, so that one compiled function serves them all; the choice is ma
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.memory import address, floats
 from onnxlite.kernels.numba.sealed import sealed
-from onnxlite.kernels.numba.simd import LANES
 from onnxlite.kernels.numba.vectormath import erf, expm1, mish, sigmoid, softplus, tanh
 
 #: Where the bias lies: none, one element per row of the block, or one per column.
@@ -29,9 +24,6 @@ NO_BIAS, ROW_BIAS, COLUMN_BIAS = 0, 1, 2
 #: ``clip(alpha x + beta, 0, 1)``, SWISH ``x sigmoid(alpha x)``; GELU_TANH is Gelu with the approximation by tanh.
 NONE, RELU, LEAKY_RELU, CLIP, SIGMOID, TANH, HARD_SIGMOID, HARD_SWISH, SWISH, GELU, GELU_TANH, MISH = range(12)
 ELU, SOFTPLUS = 12, 13
-
-#: The numbers that a compiled loop works on at once: four vectors.
-_STEP = 4 * LANES
 
 #: Added to an activation's code where the residual comes after it.
 RESIDUAL_LAST = 32
@@ -132,37 +124,24 @@ def _apply(
     """`apply_epilogue` by addresses; the address 0 is no residual."""
     last = activation >= RESIDUAL_LAST
     code = activation - RESIDUAL_LAST if last else activation
-    for row in range(rows):
-        line = floats(c + 4 * row * stride, columns)
-        if bias_axis == ROW_BIAS:
-            shift = floats(bias + 4 * row, 1)[0]
+    if bias_axis == ROW_BIAS:
+        for row in range(rows):
+            line, shift = floats(c + 4 * row * stride, columns), floats(bias + 4 * row, 1)[0]
             for i in range(columns):
                 line[i] += shift
-        elif bias_axis == COLUMN_BIAS:
-            shifts = floats(bias, columns)
-            for i in range(columns):
-                line[i] += shifts[i]
-        if residual != 0 and not last:
+    elif bias_axis == COLUMN_BIAS:
+        for row in range(rows):
+            _add(c + 4 * row * stride, bias, columns)
+    if residual != 0 and not last:
+        for row in range(rows):
             _add(c + 4 * row * stride, residual + 4 * row * stride, columns)
     if stride == columns:
-        activate(c, rows * columns, code, alpha, beta)
+        activate_rows(c, 1, rows * columns, 0, code, alpha, beta)
     else:
-        for row in range(rows):
-            activate(c + 4 * row * stride, columns, code, alpha, beta)
+        activate_rows(c, rows, columns, stride, code, alpha, beta)
     if residual != 0 and last:
         for row in range(rows):
             _add(c + 4 * row * stride, residual + 4 * row * stride, columns)
-
-
-@intrinsic
-def stack_memory(typing_context: Any) -> Any:
-    """The address of _STEP numbers of memory that is the function's own."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        memory = cgutils.alloca_once(builder, ir.ArrayType(ir.FloatType(), _STEP))
-        return builder.ptrtoint(memory, ir.IntType(64))
-
-    return types.intp(), generate
 
 
 @jit
@@ -173,73 +152,87 @@ def _add(place: int, other: int, count: int) -> None:
         x[i] += y[i]
 
 
-@sealed
+@jit(inline=True)
 def activate(place: int, count: int, activation: int, alpha: np.float32, beta: np.float32) -> None:
-    """An activation in place over numbers from an address on.
-
-    Compiled loops work on several vectors at once, and on what is left number by number: that is filled up to a whole
-    step, elsewhere.
-    """
-    if activation == NONE:
-        return
-    whole = count // _STEP * _STEP
-    if whole > 0:
-        _activate(place, whole, activation, alpha, beta)
-    if count > whole:
-        rest = floats(place + 4 * whole, count - whole)
-        spare = stack_memory()
-        filled = floats(spare, _STEP)
-        filled[:] = np.float32(0)
-        filled[: rest.size] = rest
-        _activate(spare, _STEP, activation, alpha, beta)
-        rest[:] = filled[: rest.size]
+    """An activation in place over numbers from an address on."""
+    activate_rows(place, 1, count, 0, activation, alpha, beta)
 
 
 @sealed
-def _activate(place: int, count: int, activation: int, alpha: np.float32, beta: np.float32) -> None:
-    """`activate` for a number of numbers that is a multiple of _STEP."""
-    x = floats(place, count)
+def activate_rows(
+    place: int, rows: int, columns: int, stride: int, activation: int, alpha: np.float32, beta: np.float32
+) -> None:
+    """An activation in place over rows of numbers from an address on, ``stride`` numbers from one to the next.
+
+    Each activation has a loop over the rows of its own: what is the same for all rows is prepared once.
+    """
     one, half = np.float32(1), np.float32(0.5)
     if activation == RELU:
-        for i in range(x.size):
-            x[i] = np.float32(0) if x[i] < np.float32(0) else x[i]
+        for row in range(rows):
+            x = floats(place + 4 * row * stride, columns)
+            for i in range(columns):
+                x[i] = np.float32(0) if x[i] < np.float32(0) else x[i]
     elif activation == LEAKY_RELU:
-        for i in range(x.size):
-            x[i] = x[i] * alpha if x[i] < np.float32(0) else x[i]
+        for row in range(rows):
+            x = floats(place + 4 * row * stride, columns)
+            for i in range(columns):
+                x[i] = x[i] * alpha if x[i] < np.float32(0) else x[i]
     elif activation == CLIP:
-        for i in range(x.size):
-            x[i] = _clip(x[i], alpha, beta)
+        for row in range(rows):
+            x = floats(place + 4 * row * stride, columns)
+            for i in range(columns):
+                x[i] = _clip(x[i], alpha, beta)
     elif activation == SIGMOID:
-        for i in range(x.size):
-            x[i] = sigmoid(x[i])
+        for row in range(rows):
+            x = floats(place + 4 * row * stride, columns)
+            for i in range(columns):
+                x[i] = sigmoid(x[i])
     elif activation == TANH:
-        for i in range(x.size):
-            x[i] = tanh(x[i])
+        for row in range(rows):
+            x = floats(place + 4 * row * stride, columns)
+            for i in range(columns):
+                x[i] = tanh(x[i])
     elif activation == HARD_SIGMOID:
-        for i in range(x.size):
-            x[i] = _clip(alpha * x[i] + beta, np.float32(0), one)
+        for row in range(rows):
+            x = floats(place + 4 * row * stride, columns)
+            for i in range(columns):
+                x[i] = _clip(alpha * x[i] + beta, np.float32(0), one)
     elif activation == HARD_SWISH:
-        for i in range(x.size):
-            x[i] = x[i] * _clip(x[i] * np.float32(1 / 6) + half, np.float32(0), one)
+        for row in range(rows):
+            x = floats(place + 4 * row * stride, columns)
+            for i in range(columns):
+                x[i] = x[i] * _clip(x[i] * np.float32(1 / 6) + half, np.float32(0), one)
     elif activation == SWISH:
-        for i in range(x.size):
-            x[i] = x[i] * sigmoid(alpha * x[i])
+        for row in range(rows):
+            x = floats(place + 4 * row * stride, columns)
+            for i in range(columns):
+                x[i] = x[i] * sigmoid(alpha * x[i])
     elif activation == GELU:
-        for i in range(x.size):
-            x[i] = half * x[i] * (one + erf(x[i] * np.float32(math.sqrt(0.5))))
+        for row in range(rows):
+            x = floats(place + 4 * row * stride, columns)
+            for i in range(columns):
+                x[i] = half * x[i] * (one + erf(x[i] * np.float32(math.sqrt(0.5))))
     elif activation == GELU_TANH:
-        for i in range(x.size):
-            inner = x[i] + np.float32(0.044715) * x[i] * x[i] * x[i]
-            x[i] = half * x[i] * (one + tanh(np.float32(math.sqrt(2 / math.pi)) * inner))
+        for row in range(rows):
+            x = floats(place + 4 * row * stride, columns)
+            for i in range(columns):
+                inner = x[i] + np.float32(0.044715) * x[i] * x[i] * x[i]
+                x[i] = half * x[i] * (one + tanh(np.float32(math.sqrt(2 / math.pi)) * inner))
     elif activation == MISH:
-        for i in range(x.size):
-            x[i] = mish(x[i])
+        for row in range(rows):
+            x = floats(place + 4 * row * stride, columns)
+            for i in range(columns):
+                x[i] = mish(x[i])
     elif activation == ELU:
-        for i in range(x.size):
-            x[i] = alpha * expm1(x[i]) if x[i] < np.float32(0) else x[i]
+        for row in range(rows):
+            x = floats(place + 4 * row * stride, columns)
+            for i in range(columns):
+                x[i] = alpha * expm1(x[i]) if x[i] < np.float32(0) else x[i]
     elif activation == SOFTPLUS:
-        for i in range(x.size):
-            x[i] = softplus(x[i])
+        for row in range(rows):
+            x = floats(place + 4 * row * stride, columns)
+            for i in range(columns):
+                x[i] = softplus(x[i])
 
 
 @jit(inline=True)
