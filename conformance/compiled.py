@@ -11,7 +11,7 @@ from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba import COMPILED
 from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, View
 from onnxlite.kernels.numba.threads import ThreadPool, thread_pool
-from onnxlite.plan.specialize import call_bound
+from onnxlite.plan.specialize import call_bound, counted_entries
 from onnxlite.plan.weights import as_constant
 
 
@@ -93,7 +93,10 @@ def bind_and_run(
     for source, target in answer.in_place:
         if source not in constants:
             _check_sharing(answer, given, results, pool, source, target)
-    return results
+    if answer.counted is None:
+        return results
+    cut = counted_entries(answer.counted, *results)
+    return cut if isinstance(cut, tuple) else (cut,)
 
 
 def _check_sharing(

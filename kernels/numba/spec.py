@@ -88,12 +88,16 @@ class Bound:
         outputs: The outputs' shapes and dtypes.
         in_place: Pairs (input, output) that may share their memory: the function reads an element of the input no later
             than it writes the same element of the output.
+        counted: Where a run finds out how long the outputs are, the axis that this is about: the last of ``outputs`` is
+            not the operator's but one int64, the length that the others have along the axis, in which they have room
+            for the most.
     """
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     outputs: tuple[ArraySpec, ...]
     in_place: tuple[tuple[int, int], ...] = ()
+    counted: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

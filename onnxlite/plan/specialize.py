@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -258,7 +259,7 @@ class _Walk:
             answer = self._answer(step, inputs)
             if isinstance(answer, Declined):
                 return False
-            served = 1 if isinstance(answer, View) else len(answer.outputs)
+            served = 1 if isinstance(answer, View) else len(answer.outputs) - (answer.counted is not None)
             if any(slot != DISCARDED for slot in outputs[served:]):
                 return False
             return self._bind(step, answer, inputs, outputs)
@@ -294,13 +295,26 @@ class _Walk:
             self.complete = False
             return False
         answer.function(*arguments)
-        slots = self._with_places(outputs, len(arrays))
+        slots = self._with_places(() if answer.counted is not None else outputs, len(arrays))
         for slot, array in zip(slots, arrays, strict=True):
             self._storage[slot] = _buffer(array)
+        if answer.counted is not None:
+            self._commands.append(Command(step, step.inputs, slots, answer))
+            self._cut(step, answer.counted, slots, arrays)
+            return True
         for slot, array in zip(outputs, arrays, strict=False):
             self._values[slot] = array
         self._commands.append(Command(step, step.inputs, slots, answer))
         return True
+
+    def _cut(self, step: Step, axis: int, slots: tuple[int, ...], arrays: Sequence[Array]) -> None:
+        """Give the step's outputs as many of the entries in some slots as the last of these says, on each run."""
+        cut = replace(step, call=partial(counted_entries, axis), inputs=slots, free=(), bodies=(), builder=None)
+        outputs = (cut.outputs,) if isinstance(cut.outputs, int) else cut.outputs
+        for slot, value in zip(outputs, call_step(cut, arrays), strict=True):
+            self._values[slot] = value
+            self._storage[slot] = Dynamic()
+        self._commands.append(Command(cut, slots, outputs))
 
     def _with_places(self, outputs: tuple[int, ...], count: int) -> tuple[int, ...]:
         """The slots of a compiled kernel's outputs: those that the node leaves out get slots of their own."""
@@ -318,6 +332,14 @@ class _Walk:
             return None
         constant = isinstance(self._storage.get(slot), Constant)
         return ArraySpec(value.shape, value.dtype, value if constant else None)
+
+
+def counted_entries(axis: int, *arrays: Array) -> Array | tuple[Array, ...]:
+    """The arrays but the last, cut along an axis to the length that the last one holds."""
+    *values, count = arrays
+    places = (slice(None),) * axis + (slice(int(count[0])),)
+    cut = tuple(np.array(value[places], order="C") for value in values)
+    return cut[0] if len(cut) == 1 else cut
 
 
 def call_bound(bound: Bound, inputs: Sequence[Any], outputs: Sequence[Array], pool: ThreadPool) -> None:
