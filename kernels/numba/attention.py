@@ -40,6 +40,7 @@ class Heads(NamedTuple):
     head_stride: int
     row_stride: int
     step: int
+    start: int = 0
 
 
 class Rules(NamedTuple):
@@ -84,9 +85,9 @@ def _attend_blocks(start, stop, thread, q, k, v, mask, y, of_q, of_k, of_v, of_y
         batch, head = item // of_q.heads, item % of_q.heads
         of_group = head // group
         masked = address(mask, batch * rules.mask_batch + head * rules.mask_head + row * rules.mask_query)
-        queries = address(q, batch * of_q.batch_stride + head * of_q.head_stride + row * of_q.row_stride)
-        keys = address(k, batch * of_k.batch_stride + of_group * of_k.head_stride)
-        values = address(v, batch * of_v.batch_stride + of_group * of_v.head_stride)
+        queries = address(q, of_q.start + batch * of_q.batch_stride + head * of_q.head_stride + row * of_q.row_stride)
+        keys = address(k, of_k.start + batch * of_k.batch_stride + of_group * of_k.head_stride)
+        values = address(v, of_v.start + batch * of_v.batch_stride + of_group * of_v.head_stride)
         results = address(y, batch * of_y.batch_stride + head * of_y.head_stride + row * of_y.row_stride)
         if rows == 1:
             attend_one(

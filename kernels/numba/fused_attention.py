@@ -34,17 +34,22 @@ def attention(
     query_perm: tuple[int, ...] | None = None,
     key_perm: tuple[int, ...] | None = None,
     value_perm: tuple[int, ...] | None = None,
+    query_at: int | None = None,
+    key_at: int | None = None,
+    value_at: int | None = None,
     perm: tuple[int, ...] | None = None,
 ) -> Bound | Declined:
     """``softmax(scale * Q @ K + mask) @ V`` for float32 of up to four axes, of which K's and V's batch may be 1."""
     given = (query, key, value)
-    if any(spec.dtype != FLOAT32 or not spec.size or not 2 <= len(spec.shape) <= 4 for spec in given):
+    layouts = ((query_perm, query_at), (key_perm, key_at), (value_perm, value_at))
+    ranks = [len(spec.shape) - (at is not None) for spec, (_, at) in zip(given, layouts, strict=True)]
+    if any(spec.dtype != FLOAT32 or not spec.size for spec in given) or min(ranks) < 2 or max(ranks) > 4:
         return Declined("only float32 tensors of two to four axes, with elements, are compiled")
     if any(factor.value is None or factor.size != 1 for factor in factors):
         return Declined("a scale that is no constant is not compiled")
-    of_q, of_v = _heads(query.shape, query_perm), _heads(value.shape, value_perm)
-    of_k = _turned(_heads(key.shape, key_perm))
-    batches = [spec.size // (h.heads * h.length * h.size) for spec, h in zip(given, (of_q, of_k, of_v), strict=True)]
+    placed = [_heads(spec.shape, *layout) for spec, layout in zip(given, layouts, strict=True)]
+    batches = [batch for batch, _ in placed]
+    of_q, of_k, of_v = placed[0][1], _turned(placed[1][1]), placed[2][1]
     if not _fit(of_q, of_k, of_v, batches):
         return Declined("keys or values that do not fit the queries are not compiled: the reference says how")
     if of_q.step != 1 or of_v.step != 1 or (of_k.step != 1 and of_k.row_stride != 1):
@@ -53,7 +58,7 @@ def attention(
     if of_y.step != 1:
         return Declined("a result that is not contiguous is not compiled")
     kind, strides, after = _mask_rules(mask, masking, hidden, (batches[0], of_q.heads, of_q.length, of_k.length))
-    if kind is None or (mask is not None and len(mask.shape) > len(query.shape)):
+    if kind is None or (mask is not None and len(mask.shape) > ranks[0]):
         return Declined("a mask of this type, or that makes the result larger, is not compiled")
     for factor in factors:
         scale *= float(np.asarray(factor.value).item())
@@ -81,14 +86,15 @@ def attention(
     )
 
 
-def _heads(shape: Sequence[int], perm: Sequence[int] | None) -> Heads:
-    """The heads (batch, heads, length, size) of a tensor, transposed; axes that are missing in front are 1."""
+def _heads(shape: Sequence[int], perm: Sequence[int] | None, at: int | None = None) -> tuple[int, Heads]:
+    """The batch and the heads (batch, heads, length, size) of a tensor, transposed; missing axes in front are 1."""
     steps = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
     axes = list(perm) if perm is not None else list(range(len(shape)))
-    missing = 4 - len(shape)
+    missing = 4 - len(axes)
     lengths = [1] * missing + [shape[axis] for axis in axes]
     strides = [0] * missing + [steps[axis] for axis in axes]
-    return Heads(*lengths[1:], *strides)
+    left_out = sum(step for axis, step in enumerate(steps) if axis not in axes)
+    return lengths[0], Heads(*lengths[1:], *strides, left_out * (at or 0))
 
 
 def _turned(h: Heads) -> Heads:
@@ -112,10 +118,10 @@ def _result(
     straight = [query[axis] for axis in query_perm] if query_perm is not None else list(query)
     straight[-1] = size
     if perm is None:
-        return tuple(straight), _heads(straight, None)
+        return tuple(straight), _heads(straight, None)[1]
     shape = tuple(straight[axis] for axis in perm)
     back = sorted(range(len(perm)), key=lambda axis: perm[axis])
-    return shape, _heads(shape, back)
+    return shape, _heads(shape, back)[1]
 
 
 def _mask_rules(

@@ -7,7 +7,7 @@ keys and values where the projections wrote them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from onnxlite.kernels.arrays import Array
@@ -15,6 +15,7 @@ from onnxlite.model.ir import Graph, Node
 from onnxlite.plan.bind import needed_nodes
 from onnxlite.plan.facts import Facts
 from onnxlite.plan.move_shape import move_shape
+from onnxlite.plan.origin import ROWS, ROWS_OR_COLUMNS, traced
 from onnxlite.plan.pattern import Match, Number, Pattern, Value, call
 
 query, key, value, mask = map(Value, ("query", "key", "value", "mask"))
@@ -97,11 +98,12 @@ def _merging(node: Node, facts: Facts) -> Node:
 
 
 def _attention(match: Match, given: Mapping[str, Any], node: Node, last: Node, facts: Facts) -> Node:
-    q = _traced(match.names["query"], facts, _ROWS, scaled=True)
-    k = _traced(match.names["key"], facts, _ROWS_OR_COLUMNS, scaled=True)
-    v = _traced(match.names["value"], facts, _ROWS, scaled=False)
-    perm = last.attributes["perm"] if last is not node else None
-    perms = {"query_perm": q.perm, "key_perm": k.perm, "value_perm": v.perm, "perm": perm}
+    q = traced(match.names["query"], facts, ROWS, scaled=True)
+    k = traced(match.names["key"], facts, ROWS_OR_COLUMNS, scaled=True)
+    v = traced(match.names["value"], facts, ROWS, scaled=False)
+    layout: dict[str, Any] = {"perm": last.attributes["perm"] if last is not node else None}
+    for name, origin in (("query", q), ("key", k), ("value", v)):
+        layout |= {f"{name}_perm": origin.perm, f"{name}_at": origin.at}
     attributes: dict[str, Any] = {**given, "scale": match.names["scale"] * q.scale * k.scale}
     if "hidden" in match.names:
         attributes["hidden"] = match.names["hidden"]
@@ -115,74 +117,6 @@ def _attention(match: Match, given: Mapping[str, Any], node: Node, last: Node, f
         inputs=tuple(inputs),
         outputs=last.outputs,
         name=node.name,
-        attributes={**attributes, **{name: axes for name, axes in perms.items() if axes is not None}},
+        attributes={**attributes, **{name: given for name, given in layout.items() if given is not None}},
         description=" ".join(f"{inner.op_type} '{inner.label}'" for inner in match.nodes),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Traced:
-    """Where queries, keys or values come from: a tensor, transposed and multiplied by numbers."""
-
-    name: str
-    perm: tuple[int, ...] | None = None
-    scale: float = 1.0
-    factors: tuple[str, ...] = ()
-
-
-#: How many of the last axes, after a transposition, may be the contiguous one.
-_ROWS, _ROWS_OR_COLUMNS = 1, 2
-
-
-def _traced(name: str, facts: Facts, contiguous: int, *, scaled: bool) -> _Traced:
-    """Follow a value back through transpositions, and through scales if they can be given to the scores."""
-    traced = _Traced(name)
-    while True:
-        node = facts.producers.get(traced.name)
-        further = None
-        if node is not None and not node.domain and node.op_type == "Transpose":
-            further = _before_transposition(traced, node, contiguous)
-        elif node is not None and not node.domain and node.op_type in ("Mul", "Div") and scaled:
-            further = _before_scale(traced, node, facts)
-        elif node is not None and not node.domain and node.op_type == "Reshape":
-            further = _before_turn_of_batch(traced, node, facts, contiguous)
-        if further is None:
-            return traced
-        traced = further
-
-
-def _before_transposition(traced: _Traced, node: Node, contiguous: int) -> _Traced | None:
-    first = node.attributes.get("perm")
-    if not first:
-        return None
-    perm = tuple(first) if traced.perm is None else tuple(first[axis] for axis in traced.perm)
-    readable = len(perm) - 1 in perm[-contiguous:]
-    return replace(traced, name=node.inputs[0], perm=perm) if readable else None
-
-
-def _before_turn_of_batch(traced: _Traced, node: Node, facts: Facts, contiguous: int) -> _Traced | None:
-    """Matrices that are turned while all axes in front are seen as one are turned as they are, too."""
-    turn = facts.producers.get(node.inputs[0])
-    merge = facts.producers.get(turn.inputs[0]) if turn is not None and turn.op_type == "Transpose" else None
-    if turn is None or merge is None or merge.op_type != "Reshape" or turn.attributes.get("perm") != (0, 2, 1):
-        return None
-    before, seen, after = (facts.shape(name) for name in (merge.inputs[0], merge.outputs[0], node.outputs[0]))
-    if isinstance(before, str) or isinstance(seen, str) or after != (*before[:-2], *before[:-3:-1]):
-        return None
-    if len(before) < 3 or seen[1:] != before[-2:]:
-        return None
-    axes = range(len(before))
-    straight = replace(turn, inputs=merge.inputs[:1], attributes={"perm": (*axes[:-2], *axes[:-3:-1])})
-    return _before_transposition(traced, straight, contiguous)
-
-
-def _before_scale(traced: _Traced, node: Node, facts: Facts) -> _Traced | None:
-    """A factor that is a constant number, or one that a run knows; a divisor must be constant."""
-    for own, other in (node.inputs, node.inputs[::-1]):
-        number = facts.matcher.number(other, node.inputs)
-        if number is not None and (node.op_type == "Mul" or other is node.inputs[1]):
-            factor = number if node.op_type == "Mul" else 1 / number if number else None
-            return replace(traced, name=own, scale=traced.scale * factor) if factor else None
-        if node.op_type == "Mul" and facts.shape(other) in ((), (1,)) and facts.rank(own):
-            return replace(traced, name=own, factors=(*traced.factors, other))
-    return None

@@ -108,10 +108,25 @@ def _output_shapes(
         return [_attention_shape(node, shapes, names)]
     if node.domain == "onnxlite" and node.op_type in _PRIVATE:
         return [_private_shape(node, [shapes[name] if name else "" for name in node.inputs], names), *rest]
+    if not node.domain and node.op_type == "Split" and not isinstance(given[0], str):
+        return _split_shapes(node, given[0], constants, names)
     kinds = [_type(name, shapes, types) if name else None for name in node.inputs]
     small = {name: constants[name] for name in node.inputs if name in constants and constants[name].size <= _SMALL}
     inferred = [_declared(kind, names) for kind in inferred_types(node, kinds, small)]
     return [_with_known_rank(node, inferred[0], shapes, names), *inferred[1:]] if inferred else inferred
+
+
+def _split_shapes(
+    node: Node, shape: tuple[int | str, ...], constants: Mapping[str, Array], names: Iterator[str]
+) -> list[Shape]:
+    """The shapes of the parts of a tensor, whose lengths along the axis of the cut may be constants."""
+    axis = node.attributes.get("axis", 0)
+    axis = axis if axis >= 0 else axis + len(shape)
+    given = constants.get(node.inputs[1]) if len(node.inputs) > 1 else node.attributes.get("split")
+    lengths = [next(names) for _ in node.outputs] if given is None or len(given) != len(node.outputs) else given
+    return [
+        (*shape[:axis], length if isinstance(length, str) else int(length), *shape[axis + 1 :]) for length in lengths
+    ]
 
 
 def _with_known_rank(node: Node, shape: Shape, shapes: Mapping[str, Shape], names: Iterator[str]) -> Shape:

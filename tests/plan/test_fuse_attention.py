@@ -30,6 +30,16 @@ CONSTANTS = {
     "merged": np.array([0, 0, 12]),
     "flat": np.array([-1, 5, 4]),
     "turned": np.array([2, 3, 4, 5]),
+    "three": np.array([0, 0, 3, 3, 4]),
+    "ones": np.array([1, 1, 1]),
+    "unequal": np.array([1, 2]),
+    "none": np.array([0]),
+    "one": np.array([1]),
+    "two": np.array([2]),
+    "much": np.array([99]),
+    "first": np.int64(0),
+    "second": np.int64(1),
+    "third": np.int64(2),
     "zero": np.float32(0),
     "infinite": np.float32(-np.inf),
 }
@@ -151,6 +161,46 @@ def test_keys_may_be_turned_while_batch_and_heads_are_one_axis() -> None:
     node = check(graph, "onnxlite.Attention", "Reshape", "Reshape", "Identity")
     assert node.inputs == ("qr", "kr", "kr")
     assert node.attributes["key_perm"] == (0, 2, 3, 1)
+
+
+TOGETHER = "t = Reshape(x, three)  u = Transpose<perm=[2,0,3,1,4]>(t)"
+
+
+@pytest.mark.parametrize(
+    ("parts", "opset"),
+    [
+        ("qt = Gather<axis=0>(u, first)  kt = Gather<axis=0>(u, second)  vt = Gather<axis=0>(u, third)", 17),
+        ("a, b, c = Split<axis=0>(u, ones)  qt = Squeeze(a, none)  kt = Squeeze(b, none)  vt = Squeeze(c, none)", 17),
+        (
+            "a, b, c = Split<axis=0, split=[1,1,1]>(u)"
+            "qt = Squeeze<axes=[0]>(a)  kt = Squeeze<axes=[0]>(b)  vt = Squeeze<axes=[0]>(c)",
+            11,
+        ),
+        (
+            "a = Slice(u, none, one, none)  b = Slice(u, one, two, none)  c = Slice(u, two, much, none)"
+            "qt = Squeeze<axes=[0]>(a)  kt = Squeeze<axes=[0]>(b)  vt = Squeeze<axes=[0]>(c)",
+            11,
+        ),
+    ],
+)
+def test_queries_keys_and_values_that_lie_together(parts: str, opset: int) -> None:
+    body = f"{TOGETHER} {parts} kc = Transpose<perm=[0,1,3,2]>(kt) a_ = Mul(qt, half) s = MatMul(a_, kc)"
+    graph = graph_of(f"{body} p = Softmax<axis=3>(s) r = MatMul(p, vt) {MERGE}", "float[2,5,36] x", opset)
+    node = check(graph, "onnxlite.Attention", "Reshape", "Reshape")
+    assert node.inputs == ("t", "t", "t")
+    assert [node.attributes[f"{name}_at"] for name in ("query", "key", "value")] == [0, 1, 2]
+    assert node.attributes["query_perm"] == node.attributes["value_perm"] == (0, 3, 1, 4)
+    assert node.attributes["key_perm"] == (0, 3, 4, 1)
+
+
+def test_part_of_an_index_is_no_index() -> None:
+    parts = "a, b = Split<axis=0>(u, unequal)  qt = Squeeze(a, none)  kt = Gather<axis=0>(b, first)  vt = Identity(kt)"
+    body = f"{TOGETHER} {parts} kc = Transpose<perm=[0,1,3,2]>(kt) s = MatMul(qt, kc)"
+    graph = graph_of(f"{body} p = Softmax<axis=-1>(s) r = MatMul(p, vt) {MERGE}", "float[2,5,36] x")
+    node = check(
+        graph, "onnxlite.Attention", *["Reshape", "Transpose", "Split", "Squeeze", "Identity", "Reshape"], "Gather"
+    )
+    assert node.inputs == ("qt", "b", "vt")
 
 
 def test_older_versions() -> None:

@@ -122,3 +122,21 @@ def test_versions_that_broadcast_on_request() -> None:
 )
 def test_equality(a: Shape, b: Shape, expected: bool | None) -> None:
     assert are_equal(a, b) is expected
+
+
+def test_parts_of_a_tensor() -> None:
+    parts = shapes_of([node("Split", "a s", "p q", axis=-1)], {"s": [1, 3]}, a=(2, "N", 4))
+    assert (parts["p"], parts["q"]) == ((2, "N", 1), (2, "N", 3))
+    parts = shapes_of([node("Split", "a", "p q", opset=11, axis=0, split=(1, 1))], a=(2, "N"))
+    assert parts["p"] == parts["q"] == (1, "N")
+    parts = shapes_of([node("Split", "a", "p q", axis=0, num_outputs=2)], a=(3, "N"))
+    assert parts["p"] != parts["q"], "the last part may be shorter"
+    assert parts["p"][1] == parts["q"][1] == "N"
+
+
+def test_numbers_of_axes_that_older_versions_tell() -> None:
+    shapes = shapes_of(
+        [node("Reshape", "a s", opset=11), node("Transpose", "b", "z", perm=(1, 0))], a=(None,), s=(3,), b=None
+    )
+    assert (len(shapes["y"]), len(shapes["z"])) == (3, 2)
+    assert len(set(shapes["y"])) == 3

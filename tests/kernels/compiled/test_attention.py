@@ -192,6 +192,17 @@ def test_fused_with_fewer_axes(rank: int) -> None:
     _check_fused(*((x[0] if rank == 2 else x) for x in (q, k, v)), scale=0.25)
 
 
+@pytest.mark.parametrize("queries", [1, 70])
+def test_fused_with_queries_keys_and_values_that_lie_together(queries: int) -> None:
+    x = _random(2, queries, 3, 4, 16)
+    straight, turned = (0, 3, 1, 4), (0, 3, 4, 1)
+    perms = {"query_perm": straight, "key_perm": turned, "value_perm": straight, "perm": (0, 2, 1, 3)}
+    y = _check_fused(x, x, x, query_at=0, key_at=1, value_at=2, **perms)
+    q, k, v = (np.ascontiguousarray(x[:, :, i]) for i in range(3))
+    split = {"query_perm": (0, 2, 1, 3), "key_perm": (0, 2, 3, 1), "value_perm": (0, 2, 1, 3), "perm": (0, 2, 1, 3)}
+    assert_same(y, _check_fused(q, k, v, **split))
+
+
 def test_fused_scales_by_constants() -> None:
     q, k, v = _random(2, 9, 16), _random(2, 16, 11), _random(2, 11, 16)
     _check_fused(q, k, v, None, np.float32(0.5), np.float32([0.25]), constants=(4, 5), scale=2.0)
