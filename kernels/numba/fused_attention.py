@@ -94,7 +94,7 @@ def _heads(shape: Sequence[int], perm: Sequence[int] | None, at: int | None = No
     lengths = [1] * missing + [shape[axis] for axis in axes]
     strides = [0] * missing + [steps[axis] for axis in axes]
     left_out = sum(step for axis, step in enumerate(steps) if axis not in axes)
-    return lengths[0], Heads(*lengths[1:], *strides, left_out * (at or 0))
+    return lengths[0], Heads(*lengths[1:], *strides)._replace(start=left_out * (at or 0))
 
 
 def _turned(h: Heads) -> Heads:
