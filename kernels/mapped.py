@@ -56,7 +56,8 @@ def file_bytes(path: Path, descriptor: int) -> Array:
     status = os.fstat(descriptor)
     if not _MAPS or not status.st_size:
         with open(descriptor, "rb", closefd=False) as file:
-            return np.frombuffer(file.read(), np.uint8)
+            content: bytes = file.read()
+            return np.frombuffer(content, np.uint8)
     file = MappedFile(descriptor, 0, access=mmap.ACCESS_READ)
     file.path, file.status = path.absolute(), status
     return np.frombuffer(file, np.uint8)

@@ -15,18 +15,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
+    except BrokenPipeError:
+        return 1
     except (OnnxliteError, OSError) as error:
         print(f"onnxlite: {type(error).__name__}: {error}", file=sys.stderr)
         for note in getattr(error, "__notes__", ()):
             print(f"  {note}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
     from onnxlite import __version__
-    from onnxlite.commands import demo, inspect, run, warmup
+    from onnxlite.commands import demo, inspect, jit, run, warmup
     from onnxlite.conformance import command as conformance
 
     parser = argparse.ArgumentParser(prog="onnxlite", description="Run, inspect and test ONNX models.")
@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
         ("run", run, "run any model on arrays from files, or on random input"),
         ("inspect", inspect, "show what a model holds and where each operator would run"),
         ("warmup", warmup, "compile the kernels that a model needs, into the cache"),
+        ("jit", jit, "show the compiled kernels in the cache, their source and machine code, or remove them"),
         ("conformance", conformance, "run the ONNX backend tests on a provider or another engine"),
     ):
         subparser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")

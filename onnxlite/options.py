@@ -28,6 +28,9 @@ EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 #: The configuration entry that says when kernels are compiled: ``wait`` (on their first call, which waits) or
 #: ``background`` (the reference serves until they are there).
 COMPILE = "session.compile"
+#: The configuration entry with the folder of the cache of compiled kernels, for all sessions from then on; empty: none.
+CACHE_FOLDER = "session.compile_cache_folder"
+
 #: The configuration entry that refuses a session with nodes on the CPU, where another device was asked for.
 NO_CPU_FALLBACK = "session.disable_cpu_ep_fallback"
 _MODEL_FORMAT = "session.load_model_format"

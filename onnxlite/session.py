@@ -10,6 +10,7 @@ from onnxlite.binding import IOBinding
 from onnxlite.bound import BoundModel
 from onnxlite.errors import EPFail
 from onnxlite.fallback import report_fallback
+from onnxlite.kernels.cache_folder import choose_cache_folder
 from onnxlite.kernels.op import KernelTable
 from onnxlite.logs import ERROR, LOGGER, WARNING, log
 from onnxlite.metadata import ModelMetadata, NodeArg, completed_outputs, model_metadata, node_arg
@@ -17,6 +18,7 @@ from onnxlite.model import Model, ModelSource, load_model
 from onnxlite.model.dimensions import with_fixed_dimensions
 from onnxlite.model.walk import all_arrays
 from onnxlite.options import (
+    CACHE_FOLDER,
     COMPILE,
     EXTERNAL_FOLDER,
     PROCESS_OPERATORS,
@@ -89,6 +91,8 @@ class InferenceSession:
 
     def _bind(self, chosen: Mapping[str, dict[str, str]]) -> None:
         """Bind the model to providers, given by their names and options."""
+        if CACHE_FOLDER in self._options._entries:
+            choose_cache_folder(self._options._entries[CACHE_FOLDER])
         created: dict[str, Provider] = {}
         for name, options in chosen.items():
             try:

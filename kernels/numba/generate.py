@@ -31,9 +31,10 @@ from typing import Any
 
 import numpy as np
 
+from onnxlite.kernels.cache_folder import cache_folder
 from onnxlite.kernels.expression import Expression
 from onnxlite.kernels.numba.formula import write
-from onnxlite.kernels.numba.jit import cache_folder, jit
+from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.scalars import namespace
 from onnxlite.kernels.numba.term import ELEMENT, ROW, START, Code, Line, Term
 from onnxlite.kernels.numba.threads import parallel_for

@@ -5,13 +5,11 @@ A kernel is a bare loop that a student could write; everything that is Numba's i
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import inspect
 import io
-import os
 import pickle
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,10 +26,9 @@ from numba.core.caching import _Cache
 from numba.core.environment import Environment
 from numba.core.runtime import rtsys
 
+from onnxlite.kernels.cache_folder import cache_folder
+from onnxlite.kernels.numba import store
 from onnxlite.kernels.numba.sources import are_unchanged, sources_of
-
-#: The environment variable that names the cache's folder; empty: no cache.
-CACHE_VARIABLE = "ONNXLITE_CACHE_DIR"
 
 #: Fused multiply-add only: NaN, infinity and signed zero stay what the specification says.
 _EXACT = frozenset({"contract"})
@@ -42,12 +39,13 @@ _REASSOCIATED = frozenset({"contract", "reassoc"})
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One signature of one kernel, as it became machine code in this process."""
+    """One signature of one kernel, as it became machine code in this process; ``size`` in bytes, 0 if not kept."""
 
     kernel: str
     signature: str
     seconds: float
     from_cache: bool
+    size: int = 0
 
 
 #: What was compiled or loaded in this process, in order.
@@ -95,28 +93,10 @@ def entry_point(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Cal
     return function.overloads[signature].entry_point  # type: ignore[attr-defined,no-any-return]
 
 
-def cache_folder() -> Path | None:
-    """Where compiled kernels are kept, or None for nowhere.
-
-    ``ONNXLITE_CACHE_DIR`` decides; by default it is ``onnxlite`` in the user's cache folder.
-    """
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen is not None:
-        return Path(chosen) if chosen else None
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Caches")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "onnxlite"
-
-
 class _DiskCache(_Cache):  # type: ignore[misc]
     """One file per kernel and signature, named by a hash of everything that the machine code depends on.
 
-    There is no index that processes could race for: a file is written beside its place and renamed into it.  A file
-    that cannot be read, or is not what was written, counts as missing.
+    The files are those of `onnxlite.kernels.numba.store`.
     """
 
     def __init__(self, function: Callable[..., Any], flags: frozenset[str]) -> None:
@@ -134,23 +114,46 @@ class _DiskCache(_Cache):  # type: ignore[misc]
         # What machine code calls.  The rest of Numba is for compiling: its compiler imports it, in half a second.
         rtsys.initialize(target_context)
         path = self._path(sig, target_context.codegen())
-        data = _read(path) if path else None
+        data = store.read(path) if path else None
         _link()
         if data is None:
             return None
         try:
-            result = compiler.CompileResult._rebuild(target_context, *_Unpickler(io.BytesIO(data)).load())
+            result = compiler.CompileResult._rebuild(target_context, *unpickled(data))
         except Exception:  # Whatever is wrong with an old file, compiling again mends it.
             return None
-        LEDGER.append(LedgerEntry(self._name, str(sig), time.perf_counter() - self._started, True))
+        self._enter(sig, len(data), from_cache=True)
         return result
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        LEDGER.append(LedgerEntry(self._name, str(sig), time.perf_counter() - self._started, False))
         path = self._path(sig, data.codegen)
         # Sources that were edited after they were loaded would file the old code under the new text.
-        if path is not None and not data.library.has_dynamic_globals and are_unchanged(self._function.__module__):
-            _write(path, pickle.dumps(data._reduce(), pickle.HIGHEST_PROTOCOL))
+        kept = path is not None and not data.library.has_dynamic_globals and are_unchanged(self._function.__module__)
+        code = pickle.dumps(data._reduce(), pickle.HIGHEST_PROTOCOL) if kept else b""
+        entry = self._enter(sig, len(code), from_cache=False)
+        if path is not None and kept:
+            store.write(path, self._description(entry, data.codegen), code)
+
+    def _enter(self, sig: Any, size: int, from_cache: bool) -> LedgerEntry:
+        entry = LedgerEntry(self._name, str(sig), time.perf_counter() - self._started, from_cache, size)
+        LEDGER.append(entry)
+        return entry
+
+    def _description(self, entry: LedgerEntry, codegen: Any) -> store.Description:
+        try:
+            source = inspect.getsource(self._function)
+        except (OSError, TypeError):  # code that is in no file
+            source = ""
+        code = self._function.__code__
+        return store.Description(
+            kernel=self._name,
+            signature=entry.signature,
+            source=source,
+            place=f"{Path(code.co_filename).name}:{code.co_firstlineno}",
+            seconds=entry.seconds,
+            versions=versions(self._function.__module__),
+            processor=processor(codegen),
+        )
 
     def holds(self, sig: Any, target_context: Any) -> bool:
         """Whether there is a file for a signature."""
@@ -170,8 +173,8 @@ class _DiskCache(_Cache):  # type: ignore[misc]
         folder = cache_folder()
         if folder is None:
             return None
-        sources = sources_of(self._function.__module__)
-        key = repr((str(sig), self._flags, _processor(codegen), _VERSIONS, sources, _identity(self._function)))
+        made_from = versions(self._function.__module__)
+        key = repr((str(sig), self._flags, processor(codegen), made_from, _identity(self._function)))
         return folder / f"{self._name.rpartition('.')[2]}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.kernel"
 
 
@@ -190,6 +193,11 @@ class _Unpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
+def unpickled(code: bytes) -> Any:
+    """The parts of a compiled kernel that is pickled."""
+    return _Unpickler(io.BytesIO(code)).load()
+
+
 def _environment(module: str, constants: list[Any], name: str) -> Any:
     """The objects that compiled code refers to.  Their module's other names are for code that was not compiled."""
     found = Environment._memo.get(name)
@@ -202,13 +210,16 @@ def _environment(module: str, constants: list[Any], name: str) -> Any:
 
 
 @cache
-def _processor(codegen: Any) -> Any:
+def processor(codegen: Any) -> str:
     """What machine code is for: LLVM's target, the processor and its features."""
-    return codegen.magic_tuple()
+    return " ".join(codegen.magic_tuple())
 
 
-#: What compiles.
-_VERSIONS = (sys.version, numba.__version__, llvmlite.__version__)
+@cache
+def versions(module: str) -> tuple[str, ...]:
+    """The versions that the code of a module's kernels is made with, and a hash of the sources that it is made from."""
+    sources = hashlib.sha256(repr(sources_of(module)).encode()).hexdigest()
+    return sys.version.split()[0], numba.__version__, llvmlite.__version__, sources
 
 
 def _identity(value: Any, within: tuple[Any, ...] = ()) -> Any:
@@ -239,26 +250,3 @@ def _hash_of_file(path: str) -> str:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError:
         return ""
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    checksum, data = content[:32], content[32:]
-    return data if hashlib.sha256(data).digest() == checksum else None
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; a folder that cannot be written to is left alone."""
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(hashlib.sha256(data).digest() + data)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise

@@ -95,6 +95,6 @@ def _parsed(data: bytes | Array, folder: Path | None = None) -> Source:
         raise TypeError(f"a model's file is opened in binary mode; reading it gives {type(data).__name__}")
     if bytes(data[4:8]) == _ORT_FORMAT:
         raise NotImplemented("the model is in onnxruntime's own format (.ort); give the .onnx model it is made from")
-    slim = without_large_tensors(memoryview(data))
+    slim = without_large_tensors(memoryview(data))  # type: ignore[arg-type]  # arrays are buffers
     proto = onnx.load_model_from_string(slim if isinstance(slim, bytes) else bytes(slim))
     return Source(proto, folder, data)

@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
+from onnxlite.kernels import cache_folder as folders
+from onnxlite.kernels.cache_folder import CACHE_VARIABLE, cache_folder
 from onnxlite.kernels.numba import jit as module
-from onnxlite.kernels.numba.jit import CACHE_VARIABLE, LEDGER, cache_folder, jit
+from onnxlite.kernels.numba import store
+from onnxlite.kernels.numba.jit import LEDGER, jit
 from onnxlite.kernels.numba.sources import sources_of
 
 #: A program of its own file with two kernels, that prints results and what the ledger says of each kernel.
@@ -171,7 +174,7 @@ def test_a_read_only_folder_is_read(own_cache: Path, monkeypatch: pytest.MonkeyP
         raise PermissionError("read-only")
 
     assert not loads(five_more)
-    monkeypatch.setattr(module.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(store.tempfile, "mkstemp", refuse)
     assert loads(five_more)
     assert _adding(6)(1) == 7
     assert len(files(own_cache)) == 1
@@ -272,7 +275,7 @@ def test_an_interrupted_write_leaves_nothing(own_cache: Path, monkeypatch: pytes
     def full(source: Any, target: Any) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(module.os, "replace", full)
+    monkeypatch.setattr(store.os, "replace", full)
     assert _adding(4)(1) == 5
     assert not files(own_cache)
 
@@ -290,7 +293,7 @@ def test_the_folder_is_the_user_s_unless_the_variable_names_one(monkeypatch: pyt
         ("win32", {"LOCALAPPDATA": "/local"}, Path("/local/onnxlite")),
         ("win32", {"LOCALAPPDATA": ""}, Path.home() / "AppData" / "Local" / "onnxlite"),
     ):
-        monkeypatch.setattr(module.sys, "platform", platform)
+        monkeypatch.setattr(folders.sys, "platform", platform)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         assert cache_folder() == expected

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from onnxlite.kernels import special
+from onnxlite.kernels.cache_folder import CACHE_VARIABLE
 from onnxlite.kernels.numba import vectormath
-from onnxlite.kernels.numba.jit import CACHE_VARIABLE, jit
+from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.lanes import load, store
 
 #: For each function: the truth in float64, and the largest error in ULP that its docstring promises.
