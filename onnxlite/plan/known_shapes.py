@@ -16,8 +16,8 @@ import numpy as np
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.dtypes import element_type
 from onnxlite.model.ir import Graph, Node
-from onnxlite.model.specification import inferred_types
 from onnxlite.model.types import TensorType, ValueType
+from onnxlite.plan.remembered import remembered_types
 
 #: Lengths, each a number or a name; or a name for all of it.
 Shape: TypeAlias = tuple[int | str, ...] | str
@@ -112,7 +112,7 @@ def _output_shapes(
         return _split_shapes(node, given[0], constants, names)
     kinds = [_type(name, shapes, types) if name else None for name in node.inputs]
     small = {name: constants[name] for name in node.inputs if name in constants and constants[name].size <= _SMALL}
-    inferred = [_declared(kind, names) for kind in inferred_types(node, kinds, small)]
+    inferred = [_declared(kind, names) for kind in remembered_types(node, kinds, small)]
     return [_with_known_rank(node, inferred[0], shapes, names), *inferred[1:]] if inferred else inferred
 
 
@@ -154,7 +154,7 @@ def _private_shape(node: Node, given: Sequence[Shape], names: Iterator[str]) -> 
         TensorType(element_type(np.float32), None if isinstance(shape, str) else shape) if name else None
         for name, shape in zip(plain.inputs, shapes, strict=True)
     ]
-    shape = _declared(inferred_types(plain, kinds, {})[0], names)
+    shape = _declared(remembered_types(plain, kinds, {})[0], names)
     return (shape[0], *shape[2:], shape[1]) if moved and not isinstance(shape, str) else shape
 
 
