@@ -50,6 +50,11 @@ class Copy(NamedTuple):
     group_size: int
     signed: int
 
+    @property
+    def size(self) -> int:
+        """The bytes of a copy."""
+        return self.padded_depth * self.padded_height * self.padded_width * self.groups * self.group_size
+
 
 @jit
 def copy_rows(start, stop, thread, image, copied, zero_point, c):  # type: ignore[no-untyped-def]

@@ -154,7 +154,8 @@ def _scratch(p: Product, columns: int) -> tuple[Scratch, ...]:
     )
 
 
-def _spread(values: Array, count: int) -> Array:
+def spread(values: Array, count: int) -> Array:
+    """A number, or one for each column, as numbers of all columns."""
     return np.array(np.broadcast_to(values, (count,)), np.float32)
 
 
@@ -171,7 +172,7 @@ def bind_windows(left: Left, w: Array, w_zeros: tuple[int, ...], where: Windows,
     pixel = group * group_size
     p = patches(where, pixel, group_size)
     signed = int(x.dtype == np.int8)
-    copy = _copy(p.padding, where.image, group, channels, signed)
+    copy = copy_of(p.padding, where.image, group, channels, signed)
     in_place = p.padding is None and BYTES and not signed and group_size == channels
     positions = len(p.starts) - TILE_ROWS
     block, splits = _lengths(positions, filters, group)
@@ -185,7 +186,8 @@ def bind_windows(left: Left, w: Array, w_zeros: tuple[int, ...], where: Windows,
     return _bound(left, right, f, p.starts, p.taps, table, product, copy, in_place, images, shape)
 
 
-def _copy(padding: Padding | None, image: tuple[int, ...], group: int, channels: int, signed: int) -> Copy:
+def copy_of(padding: Padding | None, image: tuple[int, ...], group: int, channels: int, signed: int) -> Copy:
+    """How an image is copied for a kernel with some groups of channels."""
     whole = (1,) * (3 - len(image)) + image
     lengths = (*whole, 0, 0, 0, *whole)
     if padding is not None:
@@ -198,7 +200,6 @@ def _bound(
     in_place: bool, images: int, shape: tuple[int, ...],
 ) -> Bound:  # fmt: skip
     columns = p.items * p.columns
-    size = copy.padded_depth * copy.padded_height * copy.padded_width * copy.groups * copy.group_size
     x, scale, zero = left.arguments()
     return Bound(
         convolve_quantized,
@@ -211,8 +212,8 @@ def _bound(
             right.ones,
             right.sums,
             right.zeros,
-            _spread(f.scales, columns),
-            _spread(f.addends, columns),
+            spread(f.scales, columns),
+            spread(f.addends, columns),
             Output(flat=True),
             images,
             left.x.size // images,
@@ -221,7 +222,7 @@ def _bound(
             table,
             p,
             copy,
-            Scratch((0 if in_place else size,), np.dtype(np.uint8)),
+            Scratch((0 if in_place else copy.size,), np.dtype(np.uint8)),
             *_scratch(p, columns),
         ),
         (ArraySpec(shape, f.dtype),),
@@ -290,15 +291,15 @@ def bind_batch(left: Left, b: ArraySpec, b_index: int, b_zero_point: int, f: Fin
             count,
             ones,
             np.full(count * columns, zero, np.int32),
-            _spread(np.broadcast_to(f.scales, (count, columns)).reshape(-1), count * columns),
-            _spread(np.broadcast_to(f.addends, (count, columns)).reshape(-1), count * columns),
+            spread(np.broadcast_to(f.scales, (count, columns)).reshape(-1), count * columns),
+            spread(np.broadcast_to(f.addends, (count, columns)).reshape(-1), count * columns),
             Output(flat=True),
             _row_starts(rows, row_size),
             np.zeros(1, np.int64),
             table,
             p,
             copy,
-            Scratch((0 if in_place else height * row_size,), np.dtype(np.uint8)),
+            Scratch((0 if in_place else copy.size,), np.dtype(np.uint8)),
             Scratch((count * size,), INTEGER),
             Scratch((count * columns,), INTEGER),
             *_scratch(p, count * columns),

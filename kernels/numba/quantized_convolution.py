@@ -6,6 +6,7 @@ import numpy as np
 
 from onnxlite.kernels.geometry import windows
 from onnxlite.kernels.numba.quantized_binding import BYTE_TYPES, Left, bind_windows, finish
+from onnxlite.kernels.numba.quantized_depthwise import bind_channels
 from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined
 from onnxlite.kernels.numba.table import op
 
@@ -53,4 +54,6 @@ def quantized_conv(
     if not np.prod(where.output) or min(where.begins) < 0:
         return Declined("empty results and negative pads are not compiled")
     zeros = (0,) if w_zero_point is None else tuple(np.asarray(w_zero_point.value).reshape(-1).tolist())
+    if w.shape[1] == 1 and w.shape[0] == group > 1:
+        return bind_channels(left, w.value, zeros, where, of_y)
     return bind_windows(left, w.value, zeros, where, group, of_y)

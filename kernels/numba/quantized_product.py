@@ -15,7 +15,7 @@ from onnxlite.kernels.numba.integer_copy import copy_rows, pack_matrix
 from onnxlite.kernels.numba.integer_tile import BYTES
 from onnxlite.kernels.numba.integer_window import multiply_windows
 from onnxlite.kernels.numba.jit import jit
-from onnxlite.kernels.numba.lanes import rint
+from onnxlite.kernels.numba.lanes import load, rint, store
 from onnxlite.kernels.numba.memory import address, floats, int8s, int32s, int64s
 from onnxlite.kernels.numba.sealed import sealed
 from onnxlite.kernels.numba.simd import TILE_COLUMNS, TILE_ROWS
@@ -56,11 +56,17 @@ class Product(NamedTuple):
 
 
 @sealed
+def subtract_row(sums: int, zeros: int, total: int, count: int) -> None:
+    """``sums -= zeros * total`` for a row of int32."""
+    x, z, factor = int32s(sums, count), int32s(zeros, count), np.int32(total)
+    for i in range(count):
+        x[i] -= np.int32(z[i] * factor)
+
+
+@sealed
 def finish_row(
     sums: int,
     terms: int,
-    zeros: int,
-    total: int,
     count: int,
     kind: int,
     factors: int,
@@ -75,8 +81,6 @@ def finish_row(
     Args:
         sums: The sums, int32.
         terms: What is added to them, int32.
-        zeros: What is subtracted for each unit of ``total``, int32; 0 for nothing.
-        total: A factor for the row.
         count: The length of the row.
         kind: INT32, UINT8, INT8 or FLOAT.
         factors: What the sums are multiplied by, float32.
@@ -86,28 +90,23 @@ def finish_row(
         high: The highest result.
         out: The results.
     """
-    x, t = int32s(sums, count), int32s(terms, count)
-    if zeros != 0:
-        z, factor = int32s(zeros, count), np.int32(total)
-        for i in range(count):
-            x[i] -= np.int32(z[i] * factor)
-    f, a = floats(factors, count), floats(addends, count)
+    x, t, f, a = int32s(sums, count), int32s(terms, count), floats(factors, count), floats(addends, count)
     if kind == INT32:
         integers = int32s(out, count)
         for i in range(count):
-            integers[i] = np.int32(x[i] + t[i])
+            store(integers, i, np.int32(load(x, i) + load(t, i)))
     elif kind == FLOAT:
         reals = floats(out, count)
         for i in range(count):
-            reals[i] = np.float32(np.int32(x[i] + t[i])) * f[i] + a[i]
+            store(reals, i, np.float32(np.int32(load(x, i) + load(t, i))) * load(f, i) + load(a, i))
     else:
         shift = np.float32(zero_point)
         # Unsigned bytes have the bits of those with a sign.
         bytes_out = int8s(out, count)
         for i in range(count):
-            value = rint(np.float32(np.int32(x[i] + t[i])) * f[i] + a[i]) + shift
+            value = rint(np.float32(np.int32(load(x, i) + load(t, i))) * load(f, i) + load(a, i)) + shift
             value = value if value > low else low
-            bytes_out[i] = np.int8(np.int32(high if value > high else value))
+            store(bytes_out, i, np.int8(np.int32(high if value > high else value)))
 
 
 @sealed
@@ -167,11 +166,13 @@ def _multiply_pieces(  # type: ignore[no-untyped-def]
             )  # fmt: skip
             behind = 4 * (column + left)
             for row in range(rows):
-                total = int32s(own_totals + 4 * row * TILE_COLUMNS, 1)[0] if ones != 0 else 0
+                sums_of_row = own + 4 * row * BLOCK_COLUMNS
+                if ones != 0:
+                    total = int32s(own_totals + 4 * row * TILE_COLUMNS, 1)[0]
+                    subtract_row(sums_of_row, zeros + behind, total, count)
                 finish_row(
-                    own + 4 * row * BLOCK_COLUMNS, terms + behind, zeros + behind if ones != 0 else 0, total, count,
-                    p.kind, factors + behind, addends + behind, p.zero_point, p.low, p.high,
-                    result + size * (out + (first + row) * p.result_row + left),
+                    sums_of_row, terms + behind, count, p.kind, factors + behind, addends + behind, p.zero_point,
+                    p.low, p.high, result + size * (out + (first + row) * p.result_row + left),
                 )  # fmt: skip
 
 
@@ -204,7 +205,8 @@ def _multiply(  # type: ignore[no-untyped-def]
 
 
 @jit
-def _copy(pool, image, copied, zero_point, c):  # type: ignore[no-untyped-def]
+def copy_image(pool, image, copied, zero_point, c):  # type: ignore[no-untyped-def]
+    """The copy of an image: both are addresses."""
     piece = max(1, 65536 // (c.padded_width * c.groups * c.group_size))
     parallel_for(pool, copy_rows, (image, copied, zero_point, c), c.padded_depth * c.padded_height, piece)
 
@@ -220,7 +222,7 @@ def convolve_quantized(  # type: ignore[no-untyped-def]
     for image in range(images):
         source = address(x, image * image_size)
         if copied.size > 0:
-            _copy(pool, source, address(copied, 0), zero_point, copy)
+            copy_image(pool, source, address(copied, 0), zero_point, copy)
             source = address(copied, 0)
         _multiply(
             pool, source, zero_point, x_scale[0], starts, taps, address(panels, 0), ones, address(sums, 0), zeros,
@@ -251,7 +253,7 @@ def multiply_quantized(  # type: ignore[no-untyped-def]
     )  # fmt: skip
     parallel_for(pool, _pack_some, arguments, b_count, max(1, 65536 // (p.summed * p.columns)))
     if copied.size > 0:
-        _copy(pool, source, address(copied, 0), zero_point, copy)
+        copy_image(pool, source, address(copied, 0), zero_point, copy)
         source = address(copied, 0)
     _multiply(
         pool, source, zero_point, a_scale[0], starts, taps, address(panels, 0), ones, address(sums, 0), zeros, scales,
