@@ -8,9 +8,10 @@ from onnxlite.kernels.geometry import windows
 from onnxlite.kernels.numba.depthwise import WIDEST, bind_depthwise
 from onnxlite.kernels.numba.direct import bind_convolution
 from onnxlite.kernels.numba.epilogue import COLUMN_BIAS, NO_BIAS, Epilogue, activation_code
+from onnxlite.kernels.numba.prepared import prepared
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Declined, Input
 from onnxlite.kernels.numba.table import op
-from onnxlite.kernels.numba.winograd import bind_winograd, tile_size
+from onnxlite.kernels.numba.winograd import are_finite, bind_winograd, tile_size
 
 
 @op("Conv", domain="onnxlite", since=1)
@@ -56,6 +57,6 @@ def conv(
     if group > 1 and w.shape[:2] == (group, 1) and len(x.shape) <= 4 and kernel[-1] <= WIDEST:
         return bind_depthwise(x, w.value, bias, added, where, epilogue)
     size = tile_size(where, *w.shape[1::-1]) if group == 1 else 0
-    if size:
+    if size and prepared(w.value, are_finite):
         return bind_winograd(x, w.value, bias, added, where, epilogue, size)
     return bind_convolution(x, w.value, bias, added, where, group, epilogue)

@@ -137,4 +137,4 @@ def geometry(where: Windows, channels: int) -> Geometry:
         ones + values for values in (where.image, where.kernel, where.strides, where.dilations)
     )
     begins, output = zeros + where.begins, ones + where.output
-    return Geometry(channels, *image, kernel[0], strides[0], dilations[0], *begins, *output)
+    return Geometry(channels, *image, kernel[0], strides[0], dilations[0], *begins, *output)  # type: ignore[call-arg]

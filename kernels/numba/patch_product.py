@@ -56,9 +56,9 @@ _ZEROS = np.zeros(TILE_COLUMNS, np.float32)
 
 
 @jit(inline=True)
-def _tile(
+def _tile(  # type: ignore[no-untyped-def]
     height, wide, a, starts, taps, count, run, b, bias, c, stride, rows, columns, residual, added, low, high, spare
-):  # type: ignore[no-untyped-def]
+):
     if wide:
         if height == TILE_ROWS:
             patch_product(

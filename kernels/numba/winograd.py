@@ -26,7 +26,7 @@ from onnxlite.kernels.numba.simd import LANES, TILE_COLUMNS, TILE_ROWS
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Input, Output, Pool, Scratch
 from onnxlite.kernels.numba.threads import parallel_for
 from onnxlite.kernels.numba.vector import fma, limited, load, splat, store
-from onnxlite.kernels.numba.winograd_exact import any_seen, convolve_exactly, exact_layer, exact_scratch
+from onnxlite.kernels.numba.winograd_exact import any_seen, convolve_exactly, exact_layer, exact_scratch, taps_of_points
 
 #: G for m = 2 and m = 4: kernels (3) to the transformed domain (m + 2).
 _KERNEL_TRANSFORMS = {
@@ -43,8 +43,10 @@ _KERNEL_TRANSFORMS = {
     ),
 }
 
-#: The bytes of transformed inputs and products that are worked on at a time.
-_BLOCK_BYTES = 1 << 21
+#: The bytes of transformed inputs and products that all threads work on at a time, and that one does by itself.
+_BLOCK_BYTES, _OWN_BYTES = 1 << 21, 1 << 19
+#: The fewest blocks that are left to one thread each: fewer are not shared out evenly.
+_OWN_BLOCKS = 8
 
 
 class Tiles(NamedTuple):
@@ -193,9 +195,31 @@ def _transform_outputs(start, stop, thread, product, g, first, count, y, target,
 
 
 @jit
+def _whole_blocks(  # type: ignore[no-untyped-def]
+    start, stop, thread, padded, g, block, transformed, starts, taps, weights, product, y, target, bias, residual, f,
+    work, spare, notes,
+):  # fmt: skip
+    """Some blocks of tiles from the inputs to the outputs: all that is between stays in the thread's cache."""
+    tiles, points = g.rows * g.columns, (g.size + 2) * (g.size + 2)
+    panels = -(-g.filters // TILE_COLUMNS)
+    own, result = transformed[thread], product[thread]
+    for first in range(start * block, min(stop * block, tiles), block):
+        count = min(block, tiles - first)
+        _transform_inputs(0, count, thread, padded, g, first, count, own, work)
+        _multiply_points(0, points * panels, thread, own, starts, taps, g, count, weights, result, spare)
+        _transform_outputs(0, count, thread, result, g, first, count, y, target, bias, residual, f, work, notes)
+
+
+@jit(inline=True)
+def _piece(count: int, most: int) -> int:
+    """The tiles of a piece: few enough that there are pieces for all threads."""
+    return max(1, min(most, -(-count // 16)))
+
+
+@jit
 def winograd(  # type: ignore[no-untyped-def]
-    pool, x, weights, bias, residual, y, images, g, starts, taps, block, f, padding, padded, transformed, product, work,
-    spare, notes, w, layer, exact_weights, exact_starts, exact_taps,
+    pool, x, weights, bias, residual, y, images, g, starts, taps, block, own, f, padding, padded, transformed, product,
+    work, spare, notes, inverse, layer, exact_weights, exact_starts, exact_taps,
 ):  # fmt: skip
     """``y = activation(conv(x, weights) + bias + residual)``, all arrays flat, channels last."""
     tiles = g.rows * g.columns
@@ -209,20 +233,32 @@ def winograd(  # type: ignore[no-untyped-def]
         )
         target = image * g.output_height * g.output_width * g.filters
         notes[:] = 0
-        for first in range(0, tiles, block):
-            count = min(block, tiles - first)
-            some = max(1, 4096 // g.channels)
-            parallel_for(pool, _transform_inputs, (padded, g, first, count, transformed, work), count, some)
-            products = (transformed, starts, taps, g, count, weights, product, spare)
-            piece = max(1, 1_000_000 // (count * g.channels * TILE_COLUMNS))
-            parallel_for(pool, _multiply_points, products, points * panels, piece)
-            results = (product, g, first, count, y, target, bias, residual, f, work, notes)
-            parallel_for(pool, _transform_outputs, results, count, max(1, 4096 // g.filters))
+        if own:
+            blocks = (
+                padded, g, block, transformed, starts, taps, weights, product, y, target, bias, residual, f, work,
+                spare, notes,
+            )  # fmt: skip
+            parallel_for(pool, _whole_blocks, blocks, -(-tiles // block), 1)
+        else:
+            for first in range(0, tiles, block):
+                count = min(block, tiles - first)
+                inputs = (padded, g, first, count, transformed[0], work)
+                parallel_for(pool, _transform_inputs, inputs, count, _piece(count, 4096 // g.channels))
+                products = (transformed[0], starts, taps, g, count, weights, product[0], spare)
+                work_of_panel = count * g.channels * TILE_COLUMNS
+                parallel_for(pool, _multiply_points, products, points * panels, max(1, 1_000_000 // work_of_panel))
+                results = (product[0], g, first, count, y, target, bias, residual, f, work, notes)
+                parallel_for(pool, _transform_outputs, results, count, _piece(count, 4096 // g.filters))
         if any_seen(notes):
             convolve_exactly(
-                pool, padded, g.padded_width, w, bias.reshape(1, -1), residual, y, target, g.output_width, layer, f,
-                spare, exact_weights, exact_starts, exact_taps,
+                pool, padded, g.padded_width, weights, inverse, bias.reshape(1, -1), residual, y, target,
+                g.output_width, layer, f, spare, exact_weights, exact_starts, exact_taps,
             )  # fmt: skip
+
+
+def are_finite(w: Array) -> bool:
+    """Whether the weights can be transformed: an infinity among them would become NaN."""
+    return bool(np.isfinite(w).all())
 
 
 def transformed_weights(w: Array, size: int) -> Array:
@@ -245,8 +281,7 @@ def bind_winograd(
     image, begins = where.image, where.begins
     padded = max(rows * size + 2, begins[0] + image[0]), max(columns * size + 2, begins[1] + image[1])
     padding = Padding(1, *image, channels, 0, *begins, 1, *padded)  # type: ignore[call-arg]
-    fitting = max(1, _BLOCK_BYTES // (4 * points * (channels + filters) * TILE_ROWS))
-    block = min(fitting, -(-rows * columns // TILE_ROWS)) * TILE_ROWS
+    block, own = _blocks(rows * columns, points, channels, filters)
     return Bound(
         winograd,
         (
@@ -261,20 +296,33 @@ def bind_winograd(
             np.minimum(np.arange(block + TILE_ROWS), block - 1) * channels,
             np.zeros(1, np.int64),
             block,
+            int(own),
             finish(e, isinstance(residual, Input)),
             padding,
             Scratch((padding.padded_height * padding.padded_width * channels,)),
-            Scratch((points * block * channels,)),
-            Scratch((points * block * filters,)),
+            Scratch((points * block * channels,), per_thread=own) if own else Scratch((1, points * block * channels)),
+            Scratch((points * block * filters,), per_thread=own) if own else Scratch((1, points * block * filters)),
             Scratch((2 * points * LANES,), per_thread=True),
             Scratch((TILE_ROWS * TILE_COLUMNS,), per_thread=True),
             Scratch((LANES,), per_thread=True),
-            w.reshape(-1),
+            taps_of_points(size),
             exact_layer(channels, filters, height * width),
             *exact_scratch(channels, filters, height * width),
         ),
         (ArraySpec((x.shape[0], height, width, filters), FLOAT32),),
     )
+
+
+def _blocks(tiles: int, points: int, channels: int, filters: int) -> tuple[int, bool]:
+    """The tiles that are worked on at a time, and whether each thread takes blocks of its own.
+
+    A block of its own reads all weights once more, so that it grows with them.
+    """
+    size = 4 * points * (channels + filters) * TILE_ROWS
+    fitting = max(1, max(_OWN_BYTES, points * channels * filters // 2) // size) * TILE_ROWS
+    if -(-tiles // fitting) >= _OWN_BLOCKS:
+        return fitting, True
+    return min(max(1, _BLOCK_BYTES // size), -(-tiles // TILE_ROWS)) * TILE_ROWS, False
 
 
 def tile_size(where: Windows, channels: int, filters: int) -> int:

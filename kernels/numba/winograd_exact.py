@@ -1,7 +1,7 @@
 """The way out for Winograd's convolution where an image holds an infinity or NaN, or sums overflow.
 
 The transforms add and subtract the elements of a tile, so that one infinity makes NaN of all its outputs.  Such an
-image is convolved once more, directly; the weights are packed when that happens, since it hardly ever does.
+image is convolved once more, directly, with weights that are transformed back when that happens: it hardly ever does.
 """
 
 from __future__ import annotations
@@ -26,6 +26,18 @@ def exact_layer(channels: int, filters: int, positions: int) -> Layer:
     return Layer(1, positions, _TAPS, channels, filters, 1, _TAPS)
 
 
+#: What makes the three taps of a transformed row of weights, for tiles of 2 and of 4: a left inverse of G.
+_TAPS_OF_POINTS = {
+    2: np.array([[1, 0, 0, 0], [0, 1, -1, 0], [0, 0, 0, 1]]),
+    4: np.array([[4, 0, 0, 0, 0, 0], [0, -3, 3, 0, 0, 0], [0, 0, 0, 0, 0, 1]]),
+}
+
+
+def taps_of_points(size: int) -> Array:
+    """What makes the nine taps of transformed weights, for tiles of a size: shape (9, points)."""
+    return np.kron(_TAPS_OF_POINTS[size], _TAPS_OF_POINTS[size]).astype(np.float32)
+
+
 def exact_scratch(channels: int, filters: int, positions: int) -> tuple[Scratch, Scratch, Scratch]:
     """The memory that `convolve_exactly` needs: for weights, starts and taps."""
     last = filters % TILE_COLUMNS
@@ -39,27 +51,28 @@ def exact_scratch(channels: int, filters: int, positions: int) -> tuple[Scratch,
 
 
 @jit
-def _pack(w: Array, channels: int, filters: int, packed: Array) -> None:
-    """The weights (filters, channels, 3, 3), flat, as the panels that `pack_filters` makes."""
-    place = 0
+def _restore(transformed: Array, inverse: Array, channels: int, filters: int, packed: Array) -> None:
+    """The weights in panels, as `pack_filters` makes them, from those of all points, which are in panels too."""
+    packed[:] = 0
     for left in range(0, filters, TILE_COLUMNS):
-        width = min(TILE_COLUMNS, filters - left)
-        full = TILE_COLUMNS if width > LANES else LANES
+        width = TILE_COLUMNS if filters - left > LANES else LANES
+        size = channels * width
         for tap in range(_TAPS):
-            for channel in range(channels):
-                for column in range(full):
-                    inside = column < width
-                    index = ((left + column) * channels + channel) * _TAPS + tap
-                    packed[0, place + column] = w[index] if inside else np.float32(0)
-                place += full
+            target = packed[0, left * channels * _TAPS + tap * size : left * channels * _TAPS + (tap + 1) * size]
+            for point in range(inverse.shape[1]):
+                factor = inverse[tap, point]
+                if factor != 0:
+                    source = transformed[point, left * channels : left * channels + size]
+                    for i in range(size):
+                        target[i] += factor * source[i]
 
 
 @jit
 def convolve_exactly(  # type: ignore[no-untyped-def]
-    pool, padded, row_length, w, bias, residual, y, target, width, layer, f, spare, packed, starts, taps
+    pool, padded, row_length, weights, inverse, bias, residual, y, target, width, layer, f, spare, packed, starts, taps
 ):
     """One padded image directly: its rows are ``row_length`` positions long, those of the result ``width``."""
-    _pack(w, layer.run, layer.filters, packed)
+    _restore(weights, inverse, layer.run, layer.filters, packed)
     for position in range(starts.size):
         inside = min(position, layer.positions - 1)
         starts[position] = (inside // width * row_length + inside % width) * layer.run
@@ -76,4 +89,4 @@ def any_seen(notes: Any) -> bool:
     for thread in range(notes.shape[0]):
         for lane in range(notes.shape[1]):
             total += notes[thread, lane]
-    return total != np.float32(0)
+    return bool(total != np.float32(0))

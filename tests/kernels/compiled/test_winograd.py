@@ -21,7 +21,7 @@ from onnxlite.kernels.numba.winograd import bind_winograd, tile_size
 
 sys.path.append(str(Path(__file__).parent))
 from guarded_memory import run_alike
-from image_kernels import ACTIVATIONS, noise, reference
+from image_kernels import ACTIVATIONS, answer, noise, reference
 
 SETTINGS = settings(max_examples=60, deadline=None, derandomize=True)
 ONES = (1, 1, 1, 1)
@@ -132,3 +132,23 @@ def test_special_numbers_stay_where_they_are(size: int, special: float, activati
     expected = reference("Conv", x, w, b, residual, pads=ONES, activation=activation)
     assert np.isfinite(expected[0]).all()
     np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_large_images_are_divided_into_blocks_for_one_thread_each(size: int) -> None:
+    x, w = noise(2, 120, 131, LANES), noise(LANES + 1, LANES, 3, 3)
+    check(x, w, size, noise(LANES + 1), noise(2, 120, 131, LANES + 1), activation="Relu")
+    x[1, 7, 8, 3] = np.inf
+    actual, expected = computed(x, w, size), reference("Conv", x, w, pads=ONES)
+    np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_weights_that_are_not_finite_are_not_transformed() -> None:
+    x, w = noise(1, 16, 16, 32), noise(32, 32, 3, 3)
+    assert answer("Conv", x, w, pads=ONES).function.__name__ == "winograd"
+    w[3, 4, 1, 2] = np.inf
+    bound = answer("Conv", x, w, pads=ONES)
+    assert bound.function.__name__ == "convolve"
+    np.testing.assert_allclose(
+        run_alike(bound, (x, w, None, None)), reference("Conv", x, w, pads=ONES), rtol=1e-3, atol=1e-3
+    )
