@@ -58,9 +58,9 @@ def file_bytes(path: Path, descriptor: int) -> Array:
         with open(descriptor, "rb", closefd=False) as file:
             content: bytes = file.read()
             return np.frombuffer(content, np.uint8)
-    file = MappedFile(descriptor, 0, access=mmap.ACCESS_READ)
-    file.path, file.status = path.absolute(), status
-    return np.frombuffer(file, np.uint8)
+    mapped = MappedFile(descriptor, 0, access=mmap.ACCESS_READ)
+    mapped.path, mapped.status = path.absolute(), status
+    return np.frombuffer(mapped, np.uint8)
 
 
 def mapped_file(array: Array) -> MappedFile | None:
