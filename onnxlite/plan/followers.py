@@ -77,7 +77,9 @@ class Rules:
         if node.op_type == "Conv":
             return int(self.constants.known[node.inputs[1]].ndim)
         shape = self.shapes[node.outputs[0]]
-        return 0 if isinstance(shape, str) else len(shape)
+        if isinstance(shape, str):
+            return 0 if self.columns(node) is None else 1
+        return len(shape)
 
     def columns(self, node: Node) -> int | None:
         """The number of filters or columns, if it is known."""

@@ -148,6 +148,14 @@ def test_a_bias_of_a_product_whose_columns_are_unknown_is_left() -> None:
     assert fuse_product(graph, frozenset(["y"]), {}).nodes == tuple(nodes)
 
 
+def test_a_bias_of_a_product_of_unknown_rank_is_taken_if_it_gives_no_axis() -> None:
+    for k, left in ((noise(5), 0), (noise(1), 0), (noise(1, 5), 1)):
+        graph = made([PRODUCT, node("Add", ["c", "k"], ["y"])], ["x"], ["y"], {**CONSTANTS, "k": k})
+        after = check(graph, ["y"], {"x": X})
+        assert operators(after)["Add"] == left
+        check(graph, ["y"], {"x": noise(6)})
+
+
 def test_vectors() -> None:
     for x, w in ((noise(6), noise(6, 5)), (noise(3, 6), noise(6)), (noise(6), noise(6))):
         for k in (noise(1), np.float32(2), noise(w.shape[-1] if w.ndim > 1 else 1)):
