@@ -29,7 +29,7 @@ _ONE = np.float32(1)
 
 
 @jit(inline=True)
-def _exp(x):  # type: ignore[no-untyped-def]
+def exp_of_negative(x):  # type: ignore[no-untyped-def]
     """``exp(x)`` of a float32 that is at most 0, or NaN: 0 below -88, else within 1 unit in the last place.
 
     x is n log(2) + r with abs(r) <= log(2) / 2.  Adding 1.5 * 2**23 rounds to the integer n, which the low bits then
@@ -58,7 +58,7 @@ def _softmax_rows(start, stop, thread, x, y, length):  # type: ignore[no-untyped
         largest = largest_of(x, first, length, _LOWEST, _LOWEST)
         total = np.float32(0)
         for i in range(first, first + length):
-            power = _exp(load(x, i) - largest)
+            power = exp_of_negative(load(x, i) - largest)
             store(y, i, power)
             total = plus(total, power)
         factor = _ONE / total
@@ -80,7 +80,7 @@ def _log_softmax_rows(start, stop, thread, x, y, length):  # type: ignore[no-unt
         largest = largest_of(x, first, length, _LOWEST, _LOWEST)
         total = np.float32(0)
         for i in range(first, first + length):
-            total = plus(total, _exp(load(x, i) - largest))
+            total = plus(total, exp_of_negative(load(x, i) - largest))
         logarithm = np.log(total)
         for i in range(first, first + length):
             store(y, i, load(x, i) - largest - logarithm)
@@ -121,7 +121,7 @@ def _softmax_columns(start, stop, thread, x, y, length, inner, scratch):  # type
         for k in range(length):
             a, b = part(x, corner + k * inner, width), part(y, corner + k * inner, width)
             for i in range(width):
-                power = _exp(a[i] - largest[i])
+                power = exp_of_negative(a[i] - largest[i])
                 b[i] = power
                 total[i] += power
         for i in range(width):
@@ -149,7 +149,7 @@ def _log_softmax_columns(start, stop, thread, x, y, length, inner, scratch):  # 
         for k in range(length):
             a = part(x, corner + k * inner, width)
             for i in range(width):
-                total[i] += _exp(a[i] - largest[i])
+                total[i] += exp_of_negative(a[i] - largest[i])
         for i in range(width):
             total[i] = log(total[i])
         for k in range(length):
