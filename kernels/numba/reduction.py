@@ -27,7 +27,7 @@ from onnxlite.kernels.numba.row_reduction import (
     sum_of_magnitudes,
     sum_of_squares,
 )
-from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, Input, Output, Pool
+from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, Input, Output, Pool, Scratch
 from onnxlite.kernels.numba.table import op
 from onnxlite.kernels.numba.threads import parallel_for
 from onnxlite.kernels.numba.views import part
@@ -41,8 +41,8 @@ _BLOCK = 1 << 13
 #: Rows of fewer elements than this are reduced one element after the other.
 _SHORT = 8
 
-#: The columns that are reduced together.
-_COLUMNS = 512
+#: The columns that are reduced together, and the rows whose sum is made before it is added to that of others.
+_COLUMNS, _ROWS = 512, 64
 
 _FLOATS = frozenset(map(np.dtype, (np.float32, np.float64)))
 _INTEGERS = frozenset(map(np.dtype, (np.int32, np.int64)))
@@ -128,28 +128,35 @@ def _compiled(name: str, reduce: Any, term: Any, combine: Any, finish: Any) -> t
                 total = combine(total, term(load(x, i)))
             y[row] = finish(total, count)
 
-    def column_loop(start, stop, thread, x, y, identity, count, length, inner):  # type: ignore[no-untyped-def]
+    def column_loop(start, stop, thread, x, y, identity, count, length, inner, partial):  # type: ignore[no-untyped-def]
         blocks = -(-inner // _COLUMNS)
         for block in range(start, stop):
             left = block % blocks * _COLUMNS
             width = min(_COLUMNS, inner - left)
-            totals = part(y, block // blocks * inner + left, width)
+            totals, some = part(y, block // blocks * inner + left, width), partial[thread]
             for i in range(width):
                 totals[i] = identity
             here = block // blocks * length * inner + left
-            fours = length // 4
-            for k in range(fours):
-                a = part(x, here + 4 * k * inner, width)
-                b = part(x, here + (4 * k + 1) * inner, width)
-                c = part(x, here + (4 * k + 2) * inner, width)
-                d = part(x, here + (4 * k + 3) * inner, width)
+            for first in range(0, length, _ROWS):
+                # Sums of sums of few rows: a long row of additions would lose digits.
                 for i in range(width):
-                    pairs = combine(combine(term(a[i]), term(b[i])), combine(term(c[i]), term(d[i])))
-                    totals[i] = combine(totals[i], pairs)
-            for k in range(4 * fours, length):
-                a = part(x, here + k * inner, width)
+                    some[i] = identity
+                last = min(first + _ROWS, length)
+                fours = first + (last - first) // 4 * 4
+                for k in range(first, fours, 4):
+                    a = part(x, here + k * inner, width)
+                    b = part(x, here + (k + 1) * inner, width)
+                    c = part(x, here + (k + 2) * inner, width)
+                    d = part(x, here + (k + 3) * inner, width)
+                    for i in range(width):
+                        pairs = combine(combine(term(a[i]), term(b[i])), combine(term(c[i]), term(d[i])))
+                        some[i] = combine(some[i], pairs)
+                for k in range(fours, last):
+                    a = part(x, here + k * inner, width)
+                    for i in range(width):
+                        some[i] = combine(some[i], term(a[i]))
                 for i in range(width):
-                    totals[i] = combine(totals[i], term(a[i]))
+                    totals[i] = combine(totals[i], some[i])
             for i in range(width):
                 totals[i] = finish(totals[i], count)
 
@@ -163,8 +170,8 @@ def _compiled(name: str, reduce: Any, term: Any, combine: Any, finish: Any) -> t
     def short_rows(pool, x, y, identity, count, results, length, piece):  # type: ignore[no-untyped-def]
         parallel_for(pool, short_row_loop, (x, y, identity, count, length), results, piece)
 
-    def columns(pool, x, y, identity, count, blocks, length, inner, piece):  # type: ignore[no-untyped-def]
-        parallel_for(pool, column_loop, (x, y, identity, count, length, inner), blocks, piece)
+    def columns(pool, x, y, identity, count, blocks, length, inner, piece, partial):  # type: ignore[no-untyped-def]
+        parallel_for(pool, column_loop, (x, y, identity, count, length, inner, partial), blocks, piece)
 
     return _jit(rows, f"{name}_rows"), _jit(short_rows, f"{name}_short_rows"), _jit(columns, f"{name}_columns")
 
@@ -230,7 +237,8 @@ def bind_reduction(reduction: Reduction, x: ArraySpec, axes: tuple[int, ...], ke
     if last == 1 and kept > 1:
         blocks = outer * -(-kept // _COLUMNS)
         piece = max(1, _PIECE // (max(first, 1) * min(kept, _COLUMNS)))
-        return Bound(reduction.columns, (*common, blocks, first, kept, piece), (result,))
+        partial = Scratch((_COLUMNS,), x.dtype, per_thread=True)
+        return Bound(reduction.columns, (*common, blocks, first, kept, piece, partial), (result,))
     piece = max(1, _PIECE // max(first * last, 1))
     if first == 1 and last < _SHORT:
         return Bound(reduction.short_rows, (*common, outer * kept, last, piece), (result,))

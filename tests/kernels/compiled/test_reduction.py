@@ -98,6 +98,14 @@ def test_long_sums_keep_their_precision() -> None:
     np.testing.assert_allclose(total, x.astype(np.float64).sum(axis=1, keepdims=True), rtol=1e-5)
 
 
+@pytest.mark.parametrize("rows", [63, 64, 65, 512, 4099])
+def test_sums_of_equal_rows_keep_their_precision(rows: int) -> None:
+    # Each addition of equal numbers rounds the same way.
+    row = np.linspace(0.1, 0.9, 37, dtype=np.float32)
+    (total,) = bind_and_run("ReduceSum", 13, np.tile(row, (rows, 1)), np.array([0]), constants=(1,), keepdims=0)
+    np.testing.assert_allclose(total, row.astype(np.float64) * rows, rtol=2e-6)
+
+
 @pytest.mark.parametrize("axes", [(1,), (0, 2), (2,)])
 def test_number_of_threads_does_not_show(axes: tuple[int, ...]) -> None:
     x = numbers(5, (40, 70, 90), np.float32, special=True)
