@@ -44,10 +44,11 @@ def quantize(
     dtype = zero_point.dtype if zero_point is not None else dtype_of(output_dtype) if output_dtype else _UINT8
     require(x.dtype == scale.dtype == _FLOAT32 and precision in (0, 1), "only float32 is quantized in compiled kernels")
     require(dtype in _QUANTIZED, "only integers of 8 and 16 bits are compiled")
-    moved = (x / scale).call("rint")
+    scaled, limits = x / scale, np.iinfo(dtype)
+    low, high = scaled.coerced(float(limits.min)), scaled.coerced(float(limits.max))
     if zero_point is not None:
-        moved = moved + zero_point.cast(_FLOAT32)
-    limits = np.iinfo(dtype)
-    moved = where(moved > float(limits.min), moved, float(limits.min))
-    moved = where(moved > float(limits.max), moved.coerced(float(limits.max)), moved)
-    return moved.cast(_INT32).cast(dtype)
+        low, high = low - zero_point.cast(_FLOAT32), high - zero_point.cast(_FLOAT32)
+    # The limits are integers: it does not matter that numbers are rounded within them only.
+    scaled = where(scaled > low, scaled, low)
+    rounded = where(scaled < high, scaled, high).call("rint").cast(_INT32)
+    return (rounded if zero_point is None else rounded + zero_point.cast(_INT32)).cast(dtype)

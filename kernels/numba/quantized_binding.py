@@ -63,6 +63,12 @@ class Finish:
         """The type of the results."""
         return _DTYPES[self.kind]
 
+    @property
+    def bounds(self) -> tuple[np.float32, np.float32]:
+        """The limits before the zero point is added."""
+        low, high = (np.float32(limit - self.zero_point) for limit in self.limits)
+        return low, high
+
 
 #: The sums as they are.
 SUMS = Finish(INT32, np.ones(1, np.float32), np.zeros(1, np.float32))
@@ -144,10 +150,11 @@ def _lengths(rows: int, columns: int, items: int) -> tuple[int, int]:
 
 
 def _scratch(p: Product, columns: int) -> tuple[Scratch, ...]:
-    """The memory for terms and factors of all columns, and the sums of a block and of its rows."""
+    """The memory for terms, factors and addends of all columns, and the sums of a block and of its rows."""
     rows = p.block + TILE_ROWS
     return (
         Scratch((columns,), INTEGER),
+        Scratch((columns,)),
         Scratch((columns,)),
         Scratch((rows * BLOCK_COLUMNS,), INTEGER, per_thread=True),
         Scratch((rows * TILE_COLUMNS,), INTEGER, per_thread=True),
@@ -178,7 +185,7 @@ def bind_windows(left: Left, w: Array, w_zeros: tuple[int, ...], where: Windows,
     block, splits = _lengths(positions, filters, group)
     product = Product(
         group, positions, filters, len(p.taps), p.run // 4, channels * math.prod(where.kernel), block, splits, signed,
-        group * filters, f.kind, f.zero_point, np.float32(f.limits[0]), np.float32(f.limits[1]),
+        group * filters, f.kind, f.zero_point, *f.bounds,
     )  # fmt: skip
     size = right.panels.size // group
     table = _table([(g * group_size, g * size, g * filters, g * filters) for g in range(group)])
@@ -237,7 +244,7 @@ def bind_rows(left: Left, b: Array, b_zeros: tuple[int, ...], f: Finish, shape: 
     block, splits = _lengths(rows, columns, 1)
     p = Product(
         1, rows, columns, 1, groups(depth), depth, block, splits, signed, columns, f.kind, f.zero_point,
-        np.float32(f.limits[0]), np.float32(f.limits[1]),
+        *f.bounds,
     )  # fmt: skip
     copy = Copy(1, rows, 1, 0, 0, 0, 1, rows, 1, 1, depth, row_size, signed)
     in_place = BYTES and not signed and row_size == depth
@@ -264,7 +271,7 @@ def bind_batch(left: Left, b: ArraySpec, b_index: int, b_zero_point: int, f: Fin
     block, splits = _lengths(rows, columns, items)
     p = Product(
         items, rows, columns, 1, groups(depth), depth, block, splits, signed, columns, f.kind, f.zero_point,
-        np.float32(f.limits[0]), np.float32(f.limits[1]),
+        *f.bounds,
     )  # fmt: skip
     size = -(-columns // TILE_COLUMNS) * TILE_COLUMNS * groups(depth)
     of_a, of_b = _numbers(a.shape[:-2], batch), _numbers(b.shape[:-2], batch)

@@ -16,7 +16,16 @@ from onnxlite.kernels.numba.lanes import load, store
 from onnxlite.kernels.numba.memory import address, int16s, int32s, int64s, uint8s
 from onnxlite.kernels.numba.prepared import prepared
 from onnxlite.kernels.numba.quantized_binding import INTEGER, Finish, Left, copy_of, spread
-from onnxlite.kernels.numba.quantized_product import FLOAT, INT32, Product, copy_image, find_terms, finish_row
+from onnxlite.kernels.numba.quantized_product import (
+    FLOAT,
+    INT8,
+    INT32,
+    UINT8,
+    Product,
+    copy_image,
+    find_terms,
+    finish_row,
+)
 from onnxlite.kernels.numba.sealed import sealed
 from onnxlite.kernels.numba.simd import TILE_ROWS
 from onnxlite.kernels.numba.spec import ArraySpec, Bound, Output, Pool, Scratch
@@ -102,14 +111,15 @@ def _numbers(table):  # type: ignore[no-untyped-def]
 @jit
 def convolve_quantized_channels(  # type: ignore[no-untyped-def]
     pool, x, x_scale, x_zero_point, weights, weight_sums, zeros, scales, addends, y, images, image_size, result_size,
-    stretches, taps, p, copy, copied, terms, factors, sums,
+    stretches, taps, p, copy, copied, terms, factors, moved, sums,
 ):  # fmt: skip
     """The convolution of flat images, every channel with its own filter."""
     zero_point = np.int64(x_zero_point[0])
     shifted = zero_point + 128 if p.signed else zero_point
     find_terms(
         p.columns, shifted if BYTES else 0, x_scale[0], p.summed, address(weight_sums, 0), address(zeros, 0),
-        address(scales, 0), address(terms, 0), address(factors, 0),
+        address(scales, 0), address(addends, 0), p.kind in (UINT8, INT8), address(terms, 0), address(factors, 0),
+        address(moved, 0),
     )  # fmt: skip
     size = 4 if p.kind in (INT32, FLOAT) else 1
     for image in range(images):
@@ -119,7 +129,7 @@ def convolve_quantized_channels(  # type: ignore[no-untyped-def]
             source = address(copied, 0)
         arguments = (
             source, address(stretches, 0), address(taps, 0), address(weights, 0), address(terms, 0),
-            address(factors, 0), address(addends, 0), address(y, 0) + size * image * result_size, p, address(sums, 0),
+            address(factors, 0), address(moved, 0), address(y, 0) + size * image * result_size, p, address(sums, 0),
         )  # fmt: skip
         parallel_for(pool, _convolve_some, arguments, p.rows, max(1, _PIECE_WORK // (p.taps * p.columns)))
 
@@ -171,7 +181,7 @@ def bind_channels(left: Left, w: Array, w_zeros: tuple[int, ...], where: Windows
     taps = np.concatenate([p.taps, np.repeat(p.taps[-1:], _whole(len(p.taps)) - len(p.taps))]) // UNIT
     product = Product(
         1, len(stretches) // 3, columns, len(taps), 1, math.prod(where.kernel), 1, 1, signed, columns, f.kind,
-        f.zero_point, np.float32(f.limits[0]), np.float32(f.limits[1]),
+        f.zero_point, *f.bounds,
     )  # fmt: skip
     return Bound(
         convolve_quantized_channels,
@@ -193,6 +203,7 @@ def bind_channels(left: Left, w: Array, w_zeros: tuple[int, ...], where: Windows
             copy,
             Scratch((0 if in_place else copy.size,), np.dtype(np.uint8)),
             Scratch((columns,), INTEGER),
+            Scratch((columns,)),
             Scratch((columns,)),
             Scratch((columns,), INTEGER, per_thread=True),
         ),
