@@ -4,9 +4,9 @@ from __future__ import annotations
 
 _CLASSES = {
     "convolution": "Conv ConvTranspose FusedConv NhwcFusedConv DeformConv ConvInteger QLinearConv FusedConvInteger"
-    " NhwcConv ConvIntegerNhwc",
+    " NhwcConv ConvIntegerNhwc QuantizedConv",
     "matrix product": "MatMul Gemm FusedGemm FusedMatMul TransposeMatMul MatMulInteger QLinearMatMul QGemm"
-    " MatMulIntegerToFloat DynamicQuantizeMatMul MatMulNBits Einsum FusedMatMulActivation",
+    " QuantizedMatMul MatMulIntegerToFloat DynamicQuantizeMatMul MatMulNBits Einsum FusedMatMulActivation",
     "attention": "Attention MultiHeadAttention GroupQueryAttention QAttention Softmax LogSoftmax BiasSoftmax"
     " QLinearSoftmax RotaryEmbedding",
     "normalisation": "LayerNormalization SkipLayerNormalization EmbedLayerNormalization SimplifiedLayerNormalization"
