@@ -17,6 +17,8 @@ import numpy as np
 from onnxlite.kernels.arrays import Array
 from onnxlite.model.ir import Graph, Node
 from onnxlite.model.order import reads
+from onnxlite.plan import layout_movement
+from onnxlite.plan.layout_movement import to_first, to_last
 
 #: Operators that treat every element alike, with one tensor input.
 _UNARY = frozenset(
@@ -40,22 +42,12 @@ def channels_last(graph: Graph, keep: frozenset[str], outer: Mapping[str, Array]
     known = {**outer, **graph.initializers}
     if not any(_is_image_operator(node, known) for node in graph.nodes):
         return graph
-    pass_ = _Layout(dict(graph.initializers), known)
+    pass_ = Layout(dict(graph.initializers), known)
     for node in graph.nodes:
         pass_.node(node)
     for name in (*(value.name for value in graph.outputs), *sorted(keep)):
         pass_.plain(name)
     return replace(graph, nodes=tuple(pass_.nodes), initializers=pass_.initializers)
-
-
-def to_last(rank: int) -> tuple[int, ...]:
-    """The permutation that puts axis 1 last."""
-    return (0, *range(2, rank), 1)
-
-
-def to_first(rank: int) -> tuple[int, ...]:
-    """The permutation that puts the last axis back to 1."""
-    return (0, rank - 1, *range(1, rank - 1))
 
 
 def _is_image_operator(node: Node, initializers: Mapping[str, Array]) -> bool:
@@ -65,8 +57,12 @@ def _is_image_operator(node: Node, initializers: Mapping[str, Array]) -> bool:
 
 
 @dataclass(slots=True)
-class _Layout:
-    """The state of the pass: the nodes so far, the twins with their ranks, and the values that still lack their own."""
+class Layout:
+    """The state of the pass.
+
+    There are the nodes so far, the twins with their ranks, the values that still lack their own layout, and the names
+    of values that the pass made besides.
+    """
 
     initializers: dict[str, Array]
     known: dict[str, Array]
@@ -74,6 +70,7 @@ class _Layout:
     twins: dict[str, str] = field(default_factory=dict)
     ranks: dict[str, int] = field(default_factory=dict)
     owed: set[str] = field(default_factory=set)
+    made: set[str] = field(default_factory=set)
 
     def node(self, node: Node) -> None:
         """Take over one node, in the layout that suits it."""
@@ -102,12 +99,12 @@ class _Layout:
         return self.twins[name]
 
     def emit(self, node: Node, rank: int) -> None:
-        """Append a node that makes the twin of the output it names."""
-        name = node.outputs[0]
-        self.twins[name] = f"{name}/channels_last"
-        self.ranks[name] = rank
-        self.owed.add(name)
-        self.nodes.append(replace(node, outputs=(self.twins[name],)))
+        """Append a node that makes the twins of the outputs it names."""
+        for name in filter(None, node.outputs):
+            self.twins[name] = f"{name}/channels_last"
+            self.ranks[name] = rank
+            self.owed.add(name)
+        self.nodes.append(replace(node, outputs=tuple(self.twins[name] if name else "" for name in node.outputs)))
 
     def rank_of(self, names: Iterable[str]) -> int | None:
         """The rank of those of the values that have a twin; None if none has one, or they differ."""
@@ -137,7 +134,7 @@ def _transpose(source: str, target: str, perm: tuple[int, ...]) -> Node:
     return Node("Transpose", (source,), (target,), name=target, opset=13, attributes={"perm": perm})
 
 
-def _conv(layout: _Layout, node: Node) -> bool:
+def _conv(layout: Layout, node: Node) -> bool:
     weights = layout.known.get(node.inputs[1])
     constant = all(name in layout.known for name in node.inputs[1:] if name)
     if weights is None or not constant or weights.dtype != np.float32 or not 3 <= weights.ndim <= 5:
@@ -151,7 +148,7 @@ def _conv(layout: _Layout, node: Node) -> bool:
     return True
 
 
-def _quantized_conv(layout: _Layout, node: Node) -> bool:
+def _quantized_conv(layout: Layout, node: Node) -> bool:
     """The convolution of integers, whose weights are constant."""
     rank = layout.known[node.inputs[3]].ndim
     inputs = (layout.twin(node.inputs[0], rank), *node.inputs[1:])
@@ -159,7 +156,7 @@ def _quantized_conv(layout: _Layout, node: Node) -> bool:
     return True
 
 
-def _overlap_add(layout: _Layout, node: Node) -> bool:
+def _overlap_add(layout: Layout, node: Node) -> bool:
     """The second half of a transposed convolution, of which the first is a convolution."""
     rank = layout.rank_of(node.inputs[:1])
     if rank is None:
@@ -169,7 +166,7 @@ def _overlap_add(layout: _Layout, node: Node) -> bool:
     return True
 
 
-def _pool(layout: _Layout, node: Node) -> bool:
+def _pool(layout: Layout, node: Node) -> bool:
     rank = layout.rank_of(node.inputs[:1])
     if rank is None or len(node.outputs) != 1 or node.opset < 7:
         return False
@@ -177,7 +174,7 @@ def _pool(layout: _Layout, node: Node) -> bool:
     return True
 
 
-def _global_pool(layout: _Layout, node: Node) -> bool:
+def _global_pool(layout: Layout, node: Node) -> bool:
     rank = layout.rank_of(node.inputs)
     if rank is None:
         return False
@@ -188,7 +185,7 @@ def _global_pool(layout: _Layout, node: Node) -> bool:
     return True
 
 
-def _elementwise(layout: _Layout, node: Node) -> bool:
+def _elementwise(layout: Layout, node: Node) -> bool:
     if len(node.outputs) != 1 or (node.op_type in _BROADCASTING and node.opset < 7):
         return False
     if node.op_type in _QUANTIZING and (node.inputs[1] not in layout.known or layout.known[node.inputs[1]].size != 1):
@@ -217,7 +214,7 @@ def _moved_axis(axis: int, rank: int) -> int | None:
     return to_last(rank).index(axis % rank) if -rank <= axis < rank else None
 
 
-def _along_axis(layout: _Layout, node: Node) -> bool:
+def _along_axis(layout: Layout, node: Node) -> bool:
     """Concat and Softmax: the axis is renamed."""
     rank = layout.rank_of(node.inputs)
     default = {"Concat": 1, "Softmax": -1, "LogSoftmax": -1}[node.op_type]
@@ -234,7 +231,7 @@ def _along_axis(layout: _Layout, node: Node) -> bool:
     return True
 
 
-def _reduce(layout: _Layout, node: Node) -> bool:
+def _reduce(layout: Layout, node: Node) -> bool:
     """A reduction that keeps its axes: their names are changed."""
     rank = layout.rank_of(node.inputs[:1])
     if rank is None or not node.attributes.get("keepdims", 1):
@@ -256,7 +253,7 @@ def _reduce(layout: _Layout, node: Node) -> bool:
     return True
 
 
-def _transposition(layout: _Layout, node: Node) -> bool:
+def _transposition(layout: Layout, node: Node) -> bool:
     """A Transpose between the two layouts, as exporters write them: it only renames."""
     perm = tuple(node.attributes.get("perm", ()))
     rank = len(perm)
@@ -275,7 +272,7 @@ def _transposition(layout: _Layout, node: Node) -> bool:
     return False
 
 
-def _normalization(layout: _Layout, node: Node) -> bool:
+def _normalization(layout: Layout, node: Node) -> bool:
     """BatchNormalization with constant statistics: a factor and a term per channel."""
     rank = layout.rank_of(node.inputs[:1])
     arrays = [layout.known[name] for name in node.inputs[1:5] if name in layout.known]
@@ -297,7 +294,7 @@ def _normalization(layout: _Layout, node: Node) -> bool:
     return True
 
 
-_RULES: dict[str, Callable[[_Layout, Node], bool]] = {
+_RULES: dict[str, Callable[[Layout, Node], bool]] = {
     "Conv": _conv,
     "onnxlite.QuantizedConv": _quantized_conv,
     "onnxlite.OverlapAdd": _overlap_add,
@@ -310,6 +307,7 @@ _RULES: dict[str, Callable[[_Layout, Node], bool]] = {
     "Concat": _along_axis,
     "Softmax": _along_axis,
     "LogSoftmax": _along_axis,
+    **layout_movement.RULES,
     **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum"), _reduce),
     **dict.fromkeys(_UNARY | _BROADCASTING, _elementwise),
 }

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from onnxlite.errors import OnnxliteError
 from onnxlite.model import Graph, Node, Value
-from onnxlite.plan.layout import channels_last, to_first, to_last
+from onnxlite.plan.layout import channels_last
+from onnxlite.plan.layout_movement import to_first, to_last
 
 sys.path.append(str(Path(__file__).parent))
 from image_graphs import Images, assert_close, made, networks, node, operators, results
@@ -112,6 +113,37 @@ FOLLOWERS: dict[str, tuple[list[Node], dict[str, Any]]] = {
     ),
     "concat": ([node("Concat", ["c", "c"], ["y"], axis=-3)], {}),
     "concat of rows": ([node("Concat", ["c", "c"], ["y"], axis=2)], {}),
+    "slice of channels": (
+        [node("Slice", ["c", "from", "to", "axis"], ["y"])],
+        {"from": np.array([1]), "to": np.array([3]), "axis": np.array([1])},
+    ),
+    "slice of channels and columns": (
+        [node("Slice", ["c", "from", "to", "axes", "steps"], ["y"])],
+        {"from": np.array([-1, 1]), "to": np.array([9, 3]), "axes": np.array([-1, -3]), "steps": np.array([-1, 2])},
+    ),
+    "slice of the first axes": (
+        [node("Slice", ["c", "from", "to"], ["y"])],
+        {"from": np.array([0, 1]), "to": np.array([1, 3])},
+    ),
+    "slice by attributes": ([node("Slice", ["c"], ["y"], opset=9, starts=(1,), ends=(3,), axes=(1,))], {}),
+    "slice by attributes alone": ([node("Slice", ["c"], ["y"], opset=9, starts=(0, 1), ends=(1, 3))], {}),
+    "resize": (
+        [node("Resize", ["c", "", "factors"], ["y"], mode="nearest")],
+        {"factors": np.float32([1, 1, 2, 3])},
+    ),
+    "resize to lengths": (
+        [node("Resize", ["c", "", "", "lengths"], ["y"], mode="linear")],
+        {"lengths": np.array([2, 4, 5, 7])},
+    ),
+    "resize axes": (
+        [node("Resize", ["c", "", "", "lengths"], ["y"], opset=18, mode="linear", axes=(3, 2))],
+        {"lengths": np.array([5, 7])},
+    ),
+    "an old resize": (
+        [node("Resize", ["c", "factors"], ["y"], opset=10, mode="nearest")],
+        {"factors": np.float32([1, 1, 2, 3])},
+    ),
+    "upsample": ([node("Upsample", ["c"], ["y"], opset=7, mode="linear", scales=(1.0, 1.0, 2.0, 3.0))], {}),
     "softmax": ([node("Softmax", ["c"], ["y"], axis=1)], {}),
     "softmax of rows": ([node("LogSoftmax", ["c"], ["y"])], {}),
     "max pool": ([node("MaxPool", ["c"], ["y"], kernel_shape=(2, 3), strides=(1, 2), pads=(1, 0, 0, 1))], {}),
@@ -327,3 +359,63 @@ def test_a_normalization_in_another_type_is_left_to_its_own_kernel() -> None:
     constants = {"k": noise(4).astype(np.float64), "v": np.abs(noise(4)).astype(np.float64) + 1}
     after = after_conv(*nodes, outputs=["y"], constants=constants)
     assert operators(after)["BatchNormalization"] == 1
+
+
+def test_a_split_and_what_joins_again() -> None:
+    nodes = [
+        node("Split", ["c", "lengths"], ["p", "q"], axis=1),
+        node("Neg", ["q"], ["r"]),
+        node("Concat", ["p", "r"], ["y"], axis=1),
+    ]
+    after = after_conv(*nodes, outputs=["y"], constants={"lengths": np.array([1, 3])})
+    assert transposes(after) == 2
+    after = after_conv(node("Split", ["c"], ["p", "q"], opset=2, axis=-1), outputs=["p"])
+    assert transposes(after) == 2
+    assert operators(after)["Split"] == 1
+
+
+def test_the_shape_of_an_image_moves_nothing() -> None:
+    for attributes in ({}, {"start": 1}, {"start": -2, "end": 9}, {"end": -1}):
+        after = after_conv(node("Shape", ["c"], ["y"], **attributes), outputs=["y"])
+        assert transposes(after) == 1
+
+
+def test_lengths_that_a_run_tells_are_put_in_order_once() -> None:
+    nodes = [
+        node("Shape", ["x"], ["s"]),
+        node("Mul", ["s", "factor"], ["lengths"]),
+        node("Relu", ["c"], ["d"]),
+        node("Resize", ["c", "", "", "lengths"], ["p"], mode="nearest"),
+        node("Resize", ["d", "", "", "lengths"], ["q"], mode="nearest"),
+        node("Add", ["p", "q"], ["y"]),
+    ]
+    graph = made(
+        [node("Conv", ["x", "one"], ["c"]), *nodes],
+        ["x"],
+        ["y"],
+        {"one": noise(3, 3, 1, 1), "factor": np.array([1, 1, 2, 2])},
+    )
+    after = check(graph, ["y"], X)
+    assert operators(after)["Gather"] == 1
+    assert transposes(after) == 2
+
+
+def test_cuts_along_axes_that_only_a_run_tells_are_left() -> None:
+    nodes = [node("Slice", ["c", "from", "to", "axis"], ["y"])]
+    graph = made([CONV, *nodes], ["x", "axis"], ["y"], {"w": W, "b": B, "from": np.array([1]), "to": np.array([3])})
+    after = check(graph, ["y"], X, np.array([1]))
+    assert after.nodes[-1] is nodes[0]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        node("Slice", ["c", "from", "from", "nowhere"], ["y"]),
+        node("Split", ["c"], ["y"], axis=4),
+        node("Resize", ["c", "", "from"], ["y"]),
+    ],
+)
+def test_what_breaks_its_operator_s_rules_is_left_to_say_so(wrong: Node) -> None:
+    given = {"w": W, "b": B, "from": np.array([1]), "nowhere": np.array([4])}
+    after = channels_last(made([CONV, wrong], ["x"], ["y"], given), frozenset(["y"]), {})
+    assert after.nodes[-1] is wrong
