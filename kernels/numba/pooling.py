@@ -21,6 +21,7 @@ from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, Input, Outpu
 from onnxlite.kernels.numba.table import op
 from onnxlite.kernels.numba.threads import parallel_for
 from onnxlite.kernels.numba.vector_code import Combine, add, larger
+from onnxlite.kernels.numba.window_maxima import bind_maxima
 from onnxlite.kernels.numba.window_row import window_row
 
 #: The elements that one piece of work reads.
@@ -187,13 +188,15 @@ def _bind(pools: _Pools, x: ArraySpec, where: Windows, identity: float, divisors
     return Bound(function or pools.few[kind], (*arrays, *tables, planes * output[0] * output[1], piece), (result,))
 
 
-def _max(x: ArraySpec, kernel_shape: Ints, output_count: int = 1, **geometry: Any) -> Bound | Declined:
-    if output_count > 1:
-        return Declined("the indices of maxima are not compiled")
+def _max(
+    x: ArraySpec, kernel_shape: Ints, output_count: int = 1, storage_order: int = 0, **geometry: Any
+) -> Bound | Declined:
     if x.dtype not in _FLOATS | _BYTES or not 3 <= len(x.shape) <= 5 or not x.size:
         return Declined("only floats and bytes on one to three spatial axes are compiled")
     identity = -math.inf if x.dtype in _FLOATS else np.iinfo(x.dtype).min
     where = windows(x.shape[2:], kernel_shape, **geometry)
+    if output_count > 1:
+        return bind_maxima(x, where, column_major=bool(storage_order))
     if _is_global(where) and x.dtype in _FLOATS:
         return bind_reduction(REDUCE_MAX, x, tuple(range(2, len(x.shape))), keepdims=True)
     return _bind(_MAXIMA, x, where, identity, np.empty(0, x.dtype))
@@ -232,6 +235,7 @@ def max_pool(
         x,
         kernel_shape,
         output_count,
+        storage_order,
         strides=strides,
         dilations=dilations,
         pads=pads,
@@ -252,7 +256,7 @@ def max_pool_8(
     output_count: int,
 ) -> Bound | Declined:
     """MaxPool without dilations and ceil mode (ONNX MaxPool-8)."""
-    return _max(x, kernel_shape, output_count, strides=strides, pads=pads, auto_pad=auto_pad)
+    return _max(x, kernel_shape, output_count, storage_order, strides=strides, pads=pads, auto_pad=auto_pad)
 
 
 @op("MaxPool", since=1, until=1)

@@ -1,6 +1,6 @@
-"""ScatterND and ScatterElements without a reduction: a copy of a tensor with elements written by index.
+"""ScatterND and ScatterElements: a copy of a tensor with elements written, or combined with what is there, by index.
 
-Where two updates have the same place, the later one stays: they are written by one thread, in order.
+Where two updates have the same place, the later one stays, or all are combined: one thread takes them in order.
 """
 
 from __future__ import annotations
@@ -53,22 +53,81 @@ def scatter_along_axis(x, indices, updates, y, outer, length, count, inner, size
                 place += 1
 
 
+_NONE, _ADD, _MUL, _MIN, _MAX = range(5)
+_REDUCTIONS = {"none": _NONE, "add": _ADD, "mul": _MUL, "min": _MIN, "max": _MAX}
+_NUMBERS = frozenset(map(np.dtype, (np.float32, np.float64, np.int32, np.int64, np.uint8, np.int8)))
+
+
+@jit(inline=True)
+def _combined(before, update, reduction):  # type: ignore[no-untyped-def]
+    if reduction == _ADD:
+        return before + update
+    if reduction == _MUL:
+        return before * update
+    if before != before or reduction == _NONE:
+        return before if reduction != _NONE else update
+    less = update < before or update != update if reduction == _MIN else update > before or update != update
+    return update if less else before
+
+
+@jit
+def combine_rows(x, indices, updates, y, lengths, steps, row, reduction):  # type: ignore[no-untyped-def]
+    """Copy x, then combine rows of elements with those at the places that tuples of indices name."""
+    check_tuples(indices, lengths)
+    for i in range(x.size):
+        y[i] = x[i]
+    for number in range(indices.size // lengths.size):
+        to = tuple_offset(indices, number, lengths, steps)
+        for i in range(row):
+            y[to + i] = _combined(y[to + i], updates[number * row + i], reduction)
+
+
+@jit
+def combine_elements(x, indices, updates, y, shape, lengths, steps, axis, reduction):  # type: ignore[no-untyped-def]
+    """Copy x, then combine each update with the element at its own place, but for the axis.
+
+    ``shape`` is that of the updates, ``lengths`` and ``steps`` are those of x.
+    """
+    check_indices(indices, lengths[axis])
+    for i in range(x.size):
+        y[i] = x[i]
+    for number in range(indices.size):
+        rest, to = number, 0
+        for place in range(shape.size - 1, -1, -1):
+            index = rest % shape[place]
+            rest //= shape[place]
+            if place == axis:
+                index = np.int64(indices[number])
+                index += lengths[axis] if index < 0 else 0
+            to += index * steps[place]
+        y[to] = _combined(y[to], updates[number], reduction)
+
+
+def _combines(data: ArraySpec, indices: ArraySpec, updates: ArraySpec, reduction: str) -> bool:
+    """Whether elements of the type are combined."""
+    types = data.dtype in _NUMBERS and updates.dtype == data.dtype and indices.dtype in (np.int32, np.int64)
+    return types and reduction in _REDUCTIONS
+
+
 @op("ScatterND", since=16)
 def scatter_nd(data: ArraySpec, indices: ArraySpec, updates: ArraySpec, *, reduction: str = "none") -> Bound | Declined:
     """A copy of the data with each slice of the updates at its index tuple (ONNX ScatterND-18)."""
-    if reduction != "none" or not _moves(data, indices, updates):
-        return Declined(f"scattering {data.dtype} by {indices.dtype}, or with a reduction, is not compiled")
+    combines = reduction != "none" and _combines(data, indices, updates, reduction)
+    if not combines and (reduction != "none" or not _moves(data, indices, updates)):
+        return Declined(f"scattering {data.dtype} by {indices.dtype} is not compiled")
     if not indices.shape or not 1 <= indices.shape[-1] <= len(data.shape):
         return Declined(f"expected index tuples of 1 to {len(data.shape)} entries")
     lengths, inner = data.shape[: indices.shape[-1]], data.shape[indices.shape[-1] :]
     if updates.shape != indices.shape[:-1] + inner:
         return Declined(f"expected updates of shape {indices.shape[:-1] + inner}, got {updates.shape}")
+    arrays = (Input(0, flat=True), Input(1, flat=True), Input(2, flat=True), Output(flat=True))
+    if combines:
+        steps = np.array(steps_of(data.shape, 1)[: len(lengths)], np.int64)
+        arguments = (*arrays, np.array(lengths, np.int64), steps, math.prod(inner), _REDUCTIONS[reduction])
+        return Bound(combine_rows, arguments, (ArraySpec(data.shape, data.dtype),))
     size = data.dtype.itemsize
     steps = np.array(steps_of(data.shape, size)[: len(lengths)], np.int64)
-    arguments = (
-        *(Input(0, flat=True), Input(1, flat=True), Input(2, flat=True), Output(flat=True)),
-        *(np.array(lengths, np.int64), steps, math.prod(inner) * size, size),
-    )
+    arguments = (*arrays, np.array(lengths, np.int64), steps, math.prod(inner) * size, size)
     return Bound(scatter_tuples, arguments, (ArraySpec(data.shape, data.dtype),), in_place=((0, 0),))
 
 
@@ -85,14 +144,21 @@ def scatter_elements(
     """A copy of the data with each update at its own place, but for the axis (ONNX ScatterElements-18)."""
     axis = normalize_axis(axis, len(data.shape))
     before, after = data.shape[:axis], data.shape[axis + 1 :]
-    if reduction != "none" or not _moves(data, indices, updates):
-        return Declined(f"scattering {data.dtype} by {indices.dtype}, or with a reduction, is not compiled")
     if updates.shape != indices.shape or len(indices.shape) != len(data.shape):
         return Declined(f"expected indices and updates of one shape, got {indices.shape} and {updates.shape}")
-    if (indices.shape[:axis], indices.shape[axis + 1 :]) != (before, after):
-        return Declined("indices of another shape than the data apart from the axis are not compiled")
+    whole = (indices.shape[:axis], indices.shape[axis + 1 :]) == (before, after)
+    arrays = (Input(0, flat=True), Input(1, flat=True), Input(2, flat=True), Output(flat=True))
+    if not whole or reduction != "none":
+        fits = all(m <= n or i == axis for i, (m, n) in enumerate(zip(indices.shape, data.shape, strict=True)))
+        if not _combines(data, indices, updates, reduction) or not fits:
+            return Declined(f"scattering {data.dtype} by {indices.dtype} into other places is not compiled")
+        shapes = (np.array(indices.shape, np.int64), np.array(data.shape, np.int64))
+        numbers = (np.array(steps_of(data.shape, 1), np.int64), axis, _REDUCTIONS[reduction])
+        return Bound(combine_elements, (*arrays, *shapes, *numbers), (ArraySpec(data.shape, data.dtype),))
+    if not _moves(data, indices, updates):
+        return Declined(f"scattering {data.dtype} by {indices.dtype} is not compiled")
     arguments = (
-        *(Input(0, flat=True), Input(1, flat=True), Input(2, flat=True), Output(flat=True)),
+        *arrays,
         *(math.prod(before), data.shape[axis], indices.shape[axis], math.prod(after), data.dtype.itemsize),
     )
     return Bound(scatter_along_axis, arguments, (ArraySpec(data.shape, data.dtype),), in_place=((0, 0),))
