@@ -45,7 +45,8 @@ def fuse_attention(graph: Graph, keep: frozenset[str], outer: Mapping[str, Array
     facts = Facts(graph, keep, {**outer, **graph.initializers})
     replaced: dict[int, Node | None] = {}
     for node in graph.nodes:
-        found = _found(node, facts) if node.op_type == "MatMul" and not node.domain else None
+        is_product = node.op_type == "MatMul" and not node.domain and len(node.inputs) == 2
+        found = _found(node, facts) if is_product else None
         if found is not None:
             match, new, last = found
             replaced.update((id(inner), None) for inner in (*match.nodes, last))

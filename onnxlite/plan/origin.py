@@ -38,8 +38,8 @@ def traced(name: str, facts: Facts, contiguous: int, *, scaled: bool) -> Origin:
     origin = Origin(name)
     while True:
         node = facts.producers.get(origin.name)
-        further = _before(origin, node, facts, scaled) if node is not None and not node.domain else None
-        if further is None or not _is_readable(further, facts, contiguous):
+        further = _before(origin, node, facts, scaled) if node is not None and node.inputs and not node.domain else None
+        if further is None or not _is_readable(further, contiguous):
             return origin
         origin = further
 
@@ -54,15 +54,17 @@ def _before(origin: Origin, node: Node, facts: Facts, scaled: bool) -> Origin | 
     return _before_scale(origin, node, facts) if scaled and node.op_type in ("Mul", "Div") and node.opset >= 7 else None
 
 
-def _is_readable(origin: Origin, facts: Facts, contiguous: int) -> bool:
+def _is_readable(origin: Origin, contiguous: int) -> bool:
+    """Whether the axis whose elements lie side by side is one that a product can walk along."""
     if origin.perm is None:
         return True
-    return len(origin.perm) - (origin.at is None) in origin.perm[-contiguous:]
+    last = len(origin.perm) - (origin.at is None)
+    return last in origin.perm[-contiguous:]
 
 
 def _before_transposition(origin: Origin, node: Node) -> Origin | None:
     first = node.attributes.get("perm")
-    if not first:
+    if not first or (origin.perm is not None and len(first) != len(origin.perm) + (origin.at is not None)):
         return None
     perm = tuple(first) if origin.perm is None else tuple(first[axis] for axis in origin.perm)
     return replace(origin, name=node.inputs[0], perm=perm)
@@ -101,7 +103,7 @@ def _before_index(origin: Origin, node: Node, facts: Facts) -> Origin | None:
 def _index(node: Node, facts: Facts) -> tuple[str, int, int] | None:
     """The tensor, the axis and the index, counted from 0, if a node takes one index of an axis away."""
     if node.op_type == "Gather":
-        index = facts.constants.get(node.inputs[1])
+        index = facts.constants.get(node.inputs[-1])
         single = index is not None and index.ndim == 0 and index.item() >= 0
         return (
             (node.inputs[0], node.attributes.get("axis", 0), int(index.item()))

@@ -264,7 +264,7 @@ class Matcher:
 
     def _from_last(self, node: Node, key: str, given: Any) -> Any:
         """An axis or axes counted from the last one, as far as the number of axes is known."""
-        rank = self.rank(node.inputs[0]) if key in ("axis", "axes") else None
+        rank = self.rank(node.inputs[0]) if key in ("axis", "axes") and node.inputs else None
         if rank is None or given is None:
             return given
         axes = [axis - rank if axis >= 0 else axis for axis in (given if isinstance(given, tuple) else (given,))]
@@ -314,14 +314,14 @@ class Matcher:
         if node.domain or node.opset < 7:
             return None
         if node.op_type == "Neg" and kind == _PRODUCT:
-            return -1.0, [(node.inputs[0], 1.0)]
-        if node.op_type == "Pow" and kind == _PRODUCT:
+            return -1.0, [(name, 1.0) for name in node.inputs]
+        if node.op_type == "Pow" and kind == _PRODUCT and len(node.inputs) == 2:
             exponent = self.number(node.inputs[1], node.inputs)
             return None if exponent is None else (1.0, [(node.inputs[0], exponent)])
         if node.op_type == "Sum" and kind == _SUM:
             return 0.0, [(name, 1.0) for name in node.inputs]
         weights = _READINGS.get((kind, node.op_type))
-        if weights is None:
+        if weights is None or len(node.inputs) != len(weights):
             return None
         number, parts = _NEUTRAL[kind], []
         for name, weight in zip(node.inputs, weights, strict=True):

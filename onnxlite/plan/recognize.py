@@ -32,7 +32,7 @@ def recognize(graph: Graph, keep: frozenset[str], outer: Mapping[str, Array]) ->
     replaced: dict[int, Node | None] = {}
     # From the last node on: what is part of a larger formula must not be taken for a smaller one.
     for node in reversed(graph.nodes):
-        if id(node) in replaced or node.domain:
+        if id(node) in replaced or node.domain or not node.outputs:
             continue
         found = next((found for rule in rules if (found := _applied(rule, node, facts, replaced, added))), None)
         if found is not None:

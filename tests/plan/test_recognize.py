@@ -266,3 +266,12 @@ def test_shapes(shape: list[int], known: bool) -> None:
     # Without the last length there is no scale of ones for it.
     expected = ["LayerNormalization"] if known else ["ReduceMean", "Sub", "Pow", "ReduceMean", "Add", "Sqrt", "Div"]
     check(graph_of(normal + gelu, shape=declared), *expected, "Gelu", shape=tuple(shape))
+
+
+@pytest.mark.parametrize(
+    "body", ["y = Mul(x)", "s = Sigmoid(x, x) y = Mul(x, s)", "s = Pow(x) y = Mul(s, x)", "y = Neg()"]
+)
+def test_nodes_that_break_their_rules_are_left_to_binding(body: str) -> None:
+    text = f'<ir_version: 8, opset_import: ["": 17]> g (float[N] x) => (float y) {{ e = Erf(x) t = Sigmoid(x) {body} }}'
+    graph = load_model(parser.parse_model(text)).graph
+    assert operators(recognize(graph, frozenset(["y"]), {})) == operators(graph)
