@@ -15,7 +15,7 @@ from onnxlite.model.order import reads
 from onnxlite.model.types import TensorType, ValueType
 from onnxlite.plan.infer import infer_types
 from onnxlite.plan.known_shapes import Shape, known_shapes, tensor_type
-from onnxlite.plan.pattern import Matcher
+from onnxlite.plan.match import Matcher
 
 
 @dataclass

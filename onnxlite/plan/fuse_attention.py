@@ -14,9 +14,10 @@ from onnxlite.kernels.arrays import Array
 from onnxlite.model.ir import Graph, Node
 from onnxlite.plan.bind import needed_nodes
 from onnxlite.plan.facts import Facts
+from onnxlite.plan.match import Match
 from onnxlite.plan.move_shape import move_shape
 from onnxlite.plan.origin import ROWS, ROWS_OR_COLUMNS, traced
-from onnxlite.plan.pattern import Match, Number, Pattern, Value, call
+from onnxlite.plan.pattern import Number, Pattern, Value, call
 
 query, key, value, mask = map(Value, ("query", "key", "value", "mask"))
 scale, hidden = Number("scale"), Number("hidden")

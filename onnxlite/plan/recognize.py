@@ -9,7 +9,8 @@ from typing import Any
 from onnxlite.kernels.arrays import Array
 from onnxlite.model.ir import Graph, Node
 from onnxlite.plan.facts import Facts
-from onnxlite.plan.pattern import Match, Number, Value, operators, root_operators
+from onnxlite.plan.match import Match
+from onnxlite.plan.pattern import Number, Value, operators, root_operators
 from onnxlite.plan.recognize_rules import RULES, Rule
 
 

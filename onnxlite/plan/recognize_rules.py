@@ -11,7 +11,8 @@ import numpy as np
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.plan.known_shapes import Shape
-from onnxlite.plan.pattern import Formula, Match, Number, Pattern, Value, call, either
+from onnxlite.plan.match import Match
+from onnxlite.plan.pattern import Formula, Number, Pattern, Value, call, either
 
 #: The shape of a value, by its name.
 Shapes: TypeAlias = Callable[[str], Shape]
