@@ -24,7 +24,7 @@ from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, Input, Outpu
 from onnxlite.kernels.numba.threads import parallel_for
 
 #: The bytes that one piece of work copies.
-_PIECE = 1 << 17
+_PIECE = 1 << 14
 
 #: An axis is short if it has fewer places than this.
 _SHORT = 8

@@ -25,7 +25,7 @@ from onnxlite.kernels.numba.threads import parallel_for
 from onnxlite.kernels.numba.window_block import WindowRow, positions_at_once, window_block
 
 #: The multiply-adds in one piece of work.
-_PIECE_WORK = 1 << 19
+_PIECE_WORK = 1 << 17
 #: The widest windows that a kernel is made for: their taps are written out.
 WIDEST = 31
 

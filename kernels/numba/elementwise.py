@@ -22,7 +22,7 @@ from onnxlite.kernels.numpy.broadcast import align
 Builder = Callable[..., Bound | View | Declined]
 
 #: Simple instructions that a thread does before it looks for more work: some 20 microseconds.
-_PIECE = 1 << 19
+_PIECE = 1 << 17
 
 #: Rows shorter than this leave vectors half empty, which tells where an element costs more than this many simple
 #: instructions; rows shorter than the third are not worth a loop for any.  Their elements are found by arrays of places

@@ -22,7 +22,7 @@ from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, Input, Outpu
 from onnxlite.kernels.numba.threads import parallel_for
 
 #: The bytes that one piece of work writes.
-_PIECE = 1 << 16
+_PIECE = 1 << 14
 
 #: A row is made of this many runs at most, where it could end with a shorter axis as well.
 _MANY_RUNS = 32

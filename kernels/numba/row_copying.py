@@ -15,7 +15,7 @@ from onnxlite.kernels.numba.table import op
 from onnxlite.kernels.numba.threads import parallel_for
 
 #: The bytes that one piece of work copies.
-_PIECE = 1 << 16
+_PIECE = 1 << 14
 
 
 @jit

@@ -23,7 +23,7 @@ from onnxlite.kernels.numba.table import op
 from onnxlite.kernels.numba.threads import parallel_for
 
 #: The bytes that one piece of work moves.
-_PIECE = 1 << 16
+_PIECE = 1 << 13
 
 #: The axes around the planes whose tiles are turned.
 _AXES = 4

@@ -19,7 +19,7 @@ from onnxlite.kernels.numba.threads import parallel_for
 from onnxlite.kernels.numba.window_block import WindowRow, positions_at_once
 
 #: The elements read in one piece of work.
-_PIECE_WORK = 1 << 17
+_PIECE_WORK = 1 << 15
 
 
 @functools.cache
