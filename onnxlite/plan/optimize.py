@@ -21,6 +21,7 @@ from onnxlite.plan.fuse_elementwise import fuse_elementwise
 from onnxlite.plan.fuse_product import fuse_product
 from onnxlite.plan.fuse_quantized import fuse_quantized
 from onnxlite.plan.layout import channels_last
+from onnxlite.plan.lower_einsum import lower_einsum
 from onnxlite.plan.lower_transposed import lower_transposed
 from onnxlite.plan.move_dequantization import move_dequantization
 from onnxlite.plan.place import place
@@ -59,7 +60,7 @@ def optimize(
     if level >= GraphOptimizationLevel.ORT_ENABLE_EXTENDED:
         graph = _with_integers(graph, keep, known, providers, level >= GraphOptimizationLevel.ORT_ENABLE_LAYOUT)
     if level >= GraphOptimizationLevel.ORT_ENABLE_EXTENDED:
-        graph = widen(graph, keep, known)
+        graph = lower_einsum(widen(graph, keep, known), keep, known)
     graph = simplify(fold_constants(graph, known, providers), keep, known)
     if level >= GraphOptimizationLevel.ORT_ENABLE_EXTENDED:
         graph = recognize(graph, keep, known)
