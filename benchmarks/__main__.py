@@ -12,6 +12,8 @@ from rich.console import Console
 from benchmarks.catalogue import GROUPS, models
 from benchmarks.command import Harness, add_arguments, chosen, open_console
 from benchmarks.markdown import class_lines, speed_lines, start_lines
+from benchmarks.operators import measure_operators
+from benchmarks.plot import speed_chart
 from benchmarks.process import ROOT
 from benchmarks.record import Record
 from benchmarks.tables import class_tables, speed_tables, start_table
@@ -29,18 +31,25 @@ def main() -> int:
     parser.add_argument(
         "--operators", action="store_true", help="measure classes of operators inside the models instead of whole runs"
     )
+    parser.add_argument(
+        "--full", action="store_true", help="measure whole runs, starts, classes of operators and single operators"
+    )
     options = parser.parse_args()
     console = open_console()
     harness = Harness(options, console)
     for model in chosen(models(options.models), options.model):
-        if options.operators:
-            harness.classes(model)
-            continue
-        harness.compare(model)
-        if not options.quick:
+        if options.full or not options.operators:
+            harness.compare(model)
+        if options.full or not (options.operators or options.quick):
             harness.start(model)
+        if options.full or options.operators:
+            harness.classes(model)
     _print(harness.record, console)
-    return harness.finish("models", _markdown)
+    status = harness.finish("models", _markdown, _charts)
+    if options.full:
+        options.model = None
+        status |= measure_operators(options, console)
+    return status
 
 
 def _print(record: Record, console: Console) -> None:
@@ -49,6 +58,10 @@ def _print(record: Record, console: Console) -> None:
     if record["start"]:
         console.print(start_table(record["start"]))
     console.print(*class_tables(record["classes"]))
+
+
+def _charts(record: Record) -> Mapping[str, str]:
+    return {"performance": speed_chart(record, GROUPS)} if record["speed"] else {}
 
 
 def _markdown(record: Record) -> Mapping[str, Sequence[str]]:

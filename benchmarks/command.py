@@ -94,8 +94,8 @@ class Harness:
         self._row(model, "start", None, partial(self._starts, model, max(self.options.threads)))
 
     def classes(self, model: Model) -> None:
-        """Measure the time in each class of operators, with each number of threads."""
-        for threads in self.options.threads:
+        """Measure the time in each class of operators, with the fewest threads."""
+        for threads in self.options.threads[:1]:
             self._row(model, "classes", threads, partial(self._measured, "classes", model, threads))
 
     def _row(self, model: Model, section: str, threads: int | None, measure: Callable[[Path], dict[str, Any]]) -> Row:
@@ -126,24 +126,36 @@ class Harness:
             path,
             threads,
             environment,
-            provider=self.options.provider,
-            seconds=seconds,
-            recipes=json.dumps(model.recipes),
-            **more,
+            **{
+                "provider": self.options.provider,
+                "seconds": seconds,
+                "recipes": json.dumps(model.recipes),
+                **more,
+            },
         )
 
     def _starts(self, model: Model, threads: int, path: Path) -> dict[str, Any]:
         row: dict[str, Any] = {}
-        with tempfile.TemporaryDirectory() as cache:
-            for name, engine in (("cold", "onnxlite"), ("warm", "onnxlite"), ("theirs", "onnxruntime")):
-                variables = {"ONNXLITE_CACHE_DIR": cache}
-                result = self._measured("start", model, threads, path, variables, engine=engine)
+        with tempfile.TemporaryDirectory() as empty:
+            # The other starts find in the cache what was compiled for the measurements of speed.
+            for name, engine, variables, provider in (
+                ("cold", "onnxlite", {"ONNXLITE_CACHE_DIR": empty}, self.options.provider),
+                ("warm", "onnxlite", {}, self.options.provider),
+                ("numpy", "onnxlite", {}, "ReferenceExecutionProvider"),
+                ("theirs", "onnxruntime", {}, self.options.provider),
+            ):
+                result = self._measured("start", model, threads, path, variables, engine=engine, provider=provider)
                 if "failure" in result:
                     return result
                 row[name] = result
         return row
 
-    def finish(self, name: str, tables: Callable[[Record], Mapping[str, Sequence[str]]]) -> int:
+    def finish(
+        self,
+        name: str,
+        tables: Callable[[Record], Mapping[str, Sequence[str]]],
+        charts: Callable[[Record], Mapping[str, str]] | None = None,
+    ) -> int:
         """List what failed or differs, write the record if that is asked for, and return the exit status."""
         wrong = [f"failed: {sentence}" for sentence in failures(self.record)] + disagreements(self.record["speed"])
         for sentence in wrong:
@@ -153,6 +165,8 @@ class Harness:
             record = records.merged(records.read(root, name), self.record)
             self._say(f"wrote {records.write(root, name, record)}")
             self._say(f"wrote {records.write_tables(root, tables(record))}")
+            for chart, text in (charts(record) if charts else {}).items():
+                self._say(f"wrote {records.write_chart(root, chart, text)}")
         return int(bool(wrong))
 
     def _say(self, text: str, style: str = "") -> None:

@@ -66,6 +66,8 @@ def start_lines(record: Record) -> list[str]:
     lines += [_markdown_row(start_cells(row)) for row in rows]
     good = [row for row in rows if "failure" not in row]
     if good:
+        smaller = sum(row["warm"]["memory"] <= row["theirs"]["memory"] for row in good)
+        lines += ["", f"The peak of memory is no higher than onnxruntime's in {smaller} of {len(good)} models."]
         ours, theirs = (statistics.median(row[run]["import"] for row in good) for run in ("warm", "theirs"))
         lines += ["", f"The import takes {ours:.2f} s (onnxruntime's: {theirs:.2f} s) more."]
     return lines + [f"- {sentence}" for sentence in failures({"start": rows})]

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import onnx
+from rich.console import Console
 
 from benchmarks.catalogue import Model
 from benchmarks.command import Harness, add_arguments, chosen, open_console
@@ -25,8 +26,11 @@ def main() -> int:
     """Measure the operators and print the tables; 1 if a measurement failed."""
     parser = argparse.ArgumentParser("python -m benchmarks.operators", description=__doc__)
     add_arguments(parser)
-    options = parser.parse_args()
-    console = open_console()
+    return measure_operators(parser.parse_args(), open_console())
+
+
+def measure_operators(options: argparse.Namespace, console: Console) -> int:
+    """Measure the operators and print the tables; 1 if a measurement failed."""
     with tempfile.TemporaryDirectory() as folder:
         harness = Harness(options, console)
         for model in chosen(_models(Path(folder)), options.model):

@@ -62,6 +62,13 @@ def write_tables(root: Path, tables: Mapping[str, Sequence[str]]) -> Path:
     return page
 
 
+def write_chart(root: Path, name: str, text: str) -> Path:
+    """Write a chart, SVG, beside the documentation's page; returns its path."""
+    path = (root / _PAGE).with_name(f"{name}.svg")
+    _replace(path, text)
+    return path
+
+
 def with_table(text: str, place: str, lines: Sequence[str]) -> str:
     """The text with the lines between the place's markers; at the end if it has no such markers."""
     begin, end = f"<!-- {place} -->", f"<!-- end of {place} -->"

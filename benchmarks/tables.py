@@ -98,16 +98,25 @@ def start_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-START_HEADINGS = ("model", "cold s", "compiled s", "warm s", "onnxruntime s", "memory MiB", "onnxruntime MiB")
+START_HEADINGS = (
+    "model",
+    "NumPy s",
+    "cold s",
+    "compiled s",
+    "warm s",
+    "onnxruntime s",
+    "memory MiB",
+    "onnxruntime MiB",
+)
 
 
 def start_cells(row: Row) -> tuple[str, ...]:
     """The line of one model under `START_HEADINGS`."""
     if "failure" in row:
-        return (row["model"], "failed", *[""] * 5)
+        return (row["model"], "failed", *[""] * 6)
     cold, warm, theirs = row["cold"], row["warm"], row["theirs"]
-    first = [f"{run['session'] + run['first_run']:.2f}" for run in (cold, warm, theirs)]
-    first.insert(1, f"{cold['settled']:.2f}")
+    first = [f"{run['session'] + run['first_run']:.2f}" for run in (row["numpy"], cold, warm, theirs)]
+    first.insert(2, "later" if cold["settled"] is None else f"{cold['settled']:.2f}")
     return (row["model"], *first, *(f"{run['memory'] / 2**20:.0f}" for run in (warm, theirs)))
 
 

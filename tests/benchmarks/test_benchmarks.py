@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import onnx
 import pytest
@@ -46,7 +47,9 @@ def run(tmp_path: Path) -> Callable[..., tuple[int, dict[str, Any], str]]:
     return call
 
 
-def test_a_model_is_measured_and_one_that_is_broken_does_not_stop_it(folder: Path, run: Callable[..., Any]) -> None:
+def test_a_model_is_measured_and_one_that_is_broken_does_not_stop_it(
+    folder: Path, run: Callable[..., Any], tmp_path: Path
+) -> None:
     status, record, page = run(
         "benchmarks", "models", "--models", folder, "--model", "broken", "tiny", "--threads", "1"
     )
@@ -67,13 +70,17 @@ def test_a_model_is_measured_and_one_that_is_broken_does_not_stop_it(folder: Pat
     assert 0 <= tiny["compiled"] <= tiny["steps"]
     assert tiny["steps"] > 0
     (start,) = (row for row in record["start"] if "failure" not in row)
-    for process in ("cold", "warm", "theirs"):
+    for process in ("cold", "warm", "numpy", "theirs"):
         assert start[process].keys() == {"import", "session", "first_run", "settled", "memory"}
         assert start[process]["memory"] > 2**20
     assert "| tiny | " in page
     assert "- broken with 1 thread: onnxruntime: " in page
     assert page.count("<!-- models -->") == page.count("<!-- end of models -->") == 1
     assert page.count("<!-- starts -->") == 1
+    chart = ElementTree.parse(tmp_path / "docs" / "performance.svg").getroot()
+    texts = [element.text for element in chart.iter() if element.tag.endswith("text")]
+    assert "tiny" in texts
+    assert "speed, 1 thread" in texts
 
 
 def test_rows_of_other_runs_are_kept_and_tables_replaced(folder: Path, run: Callable[..., Any]) -> None:
@@ -107,6 +114,16 @@ def test_single_operators_are_measured(run: Callable[..., Any]) -> None:
     assert "| softmax_1x1000 | " in page
 
 
+def test_bars_start_at_one_and_end_at_the_edges_of_the_scale() -> None:
+    code = "plot.bar_chart('title <1>', ['a', 'b', 'c'], {'speed': {'a': 2.0, 'b': 0.5, 'c': 100.0}, 'none': {}})"
+    chart = ElementTree.fromstring(evaluated(code))
+    bars = [element for element in chart.iter() if element.get("height") == "10" and element.get("y") != "28"]
+    widths = [float(bar.get("width", "")) for bar in bars]
+    assert widths[0] == pytest.approx(widths[1], abs=0.2)
+    assert widths[2] == pytest.approx(2 * widths[0], abs=0.2)
+    assert float(bars[1].get("x", "")) + widths[1] == pytest.approx(float(bars[0].get("x", "")), abs=0.2)
+
+
 def test_an_unknown_name_is_told_with_those_that_there_are(folder: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "--models", str(folder), "--model", "no_such"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
@@ -117,7 +134,9 @@ def test_an_unknown_name_is_told_with_those_that_there_are(folder: Path) -> None
 
 def evaluated(code: str) -> Any:
     """What an expression gives where the benchmarks can be imported: in a process at the repository's root."""
-    program = f"import json, numpy as np\nfrom benchmarks import agreement, markdown, tables\nprint(json.dumps({code}))"
+    program = (
+        f"import json, numpy as np\nfrom benchmarks import agreement, markdown, plot, tables\nprint(json.dumps({code}))"
+    )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
