@@ -43,7 +43,7 @@ def move_dequantization(graph: Graph, keep: frozenset[str], outer: Mapping[str, 
             same[node.outputs[0]] = source.values
             continue
         value = dequantized(node, constants, types)
-        if value is not None and value.axis is None and value.dtype in BYTES:
+        if value is not None and value.dtype in BYTES:
             known[node.outputs[0]] = value
         if not node.domain and node.op_type in ("Shape", "Size") and node.inputs[0] in known:
             node = replace(node, inputs=(known[node.inputs[0]].values,))
@@ -61,9 +61,21 @@ def _moved(node: Node, known: Mapping[str, Quantized]) -> list[tuple[Quantized, 
     """The outputs of a node that moves quantized data, as integers and by their names; empty if it is none."""
     sources = [known.get(name) for name in _data(node)]
     first = sources[0] if sources else None
-    if first is None or any(source is None or not source.is_like(first) for source in sources):
+    if first is not None and first.axis is not None:
+        first = _transposed(node, first)
+    elif any(source is None or first is None or not source.is_like(first) for source in sources):
+        return []
+    if first is None:
         return []
     return [(replace(first, values=f"{name}/quantized"), name) for name in node.outputs]
+
+
+def _transposed(node: Node, value: Quantized) -> Quantized | None:
+    """What a Transpose makes of a value with a scale for each index of an axis; None of other nodes."""
+    perm = node.attributes.get("perm")
+    if node.op_type != "Transpose" or perm is None or value.axis is None or not -len(perm) <= value.axis < len(perm):
+        return None
+    return replace(value, axis=tuple(perm).index(value.axis % len(perm)))
 
 
 def _data(node: Node) -> Sequence[str]:
@@ -82,5 +94,7 @@ def _nodes(node: Node, moved: list[tuple[Quantized, str]], known: Mapping[str, Q
     nodes = [replace(node, inputs=inputs, outputs=tuple(integers.values for integers, _ in moved))]
     for integers, name in moved:
         operands = (integers.values, integers.scale, *filter(None, [integers.zero_point]))
-        nodes.append(Node("DequantizeLinear", operands, (name,), name=name, opset=node.opset))
+        # Version 10 has no axis.
+        axis = {} if integers.axis is None else {"axis": integers.axis}
+        nodes.append(Node("DequantizeLinear", operands, (name,), name=name, opset=node.opset, attributes=axis))
     return nodes

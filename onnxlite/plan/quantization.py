@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from onnxlite.kernels.arrays import Array
-from onnxlite.kernels.axes import normalize_axis
 from onnxlite.kernels.dtypes import dtype_of
 from onnxlite.model.ir import Graph, Node
 
@@ -98,8 +97,8 @@ def quantized_types(graph: Graph, constants: Mapping[str, Array]) -> dict[str, n
 
 
 def axis_of(value: Quantized, rank: int) -> int | None:
-    """The axis of its scales, counted from the front; None where it has one scale."""
-    return None if value.axis is None else normalize_axis(value.axis, rank)
+    """The axis of its scales, counted from the front, perhaps none of the tensor's; None where it has one scale."""
+    return value.axis if value.axis is None or value.axis >= 0 else value.axis + rank
 
 
 def dequantizes_bytes(node: Node, constants: Mapping[str, Array]) -> bool:

@@ -80,15 +80,7 @@ class Operands:
         """The right operand of a product and its columns (0 if not known), with one scale or one for each column."""
         value = self.operand(name)
         if value is None:
-            maker = self.makers.get(name)
-            if maker is None or maker.domain or maker.op_type != "Transpose" or transposed:
-                return None
-            inner = self.operand(maker.inputs[0])
-            array = None if inner is None else self.constants.get(inner.values)
-            perm = maker.attributes.get("perm", (1, 0))
-            if array is None or array.ndim != 2 or tuple(perm) != (1, 0):
-                return None
-            return self.matrix(maker.inputs[0], True)
+            return None
         array = self.constants.get(value.values)
         if array is None:
             return (value, 0) if value.axis is None and not transposed else None
@@ -100,6 +92,11 @@ class Operands:
                 return None
             value = replace(value, values=self.add(f"{value.values}/transposed", array.T))
         return value, int(self.constants[value.values].shape[-1])
+
+    def are_image_and_filters(self, image: str, weights: Array) -> bool:
+        """Whether weights are filters on one to three spatial axes, and an image has as many, if it is a constant."""
+        array = self.constants.get(image)
+        return 3 <= weights.ndim <= 5 and (array is None or array.ndim == weights.ndim)
 
     def scales(self, name: str) -> tuple[str, str] | None:
         """The scale that a run finds, and the constant one, whose product a value is."""
@@ -163,7 +160,7 @@ def _conv(operands: Operands, node: Node) -> Product | None:
     """A Conv with constant weights and bias on one to three spatial axes."""
     left, right = operands.image(node.inputs[0]), operands.operand(node.inputs[1])
     weights = None if right is None else operands.constants.get(right.values)
-    if left is None or right is None or weights is None or not 3 <= weights.ndim <= 5:
+    if left is None or right is None or weights is None or not operands.are_image_and_filters(left.values, weights):
         return None
     if axis_of(right, weights.ndim) not in (None, 0):
         return None
@@ -182,6 +179,8 @@ def _qlinear_conv(operands: Operands, node: Node) -> Product | None:
     if any(array is None for array in constants):
         return None
     x_scale, w_scale, y_scale, w = (operands.constants[node.inputs[index]] for index in (1, 4, 6, 3))
+    if not operands.are_image_and_filters(node.inputs[0], w):
+        return None
     if any(scale.dtype != np.float32 for scale in (x_scale, w_scale, y_scale)) or x_scale.size != 1 != y_scale.size:
         return None
     bias = None
@@ -210,6 +209,8 @@ def _dynamic(operands: Operands, node: Node) -> Product | None:
         return None
     of_weights = operands.constants[scales[1]]
     is_matrix = node.op_type == "MatMulInteger"
+    if not is_matrix and not operands.are_image_and_filters(node.inputs[0], weights):
+        return None
     columns = int(weights.shape[-1 if is_matrix else 0])
     if of_weights.size != 1 and (not is_matrix or of_weights.shape != (columns,)):
         return None

@@ -89,6 +89,14 @@ def test_weights_that_are_transposed_after_they_are_dequantized() -> None:
     assert check(original, [floats((5, 8))], 0.2) == ["DequantizeLinear", "QuantizeLinear", "QuantizedMatMul"]
 
 
+def test_filters_that_are_transposed_after_they_are_dequantized() -> None:
+    before = [*BEFORE[:2], node("DequantizeLinear", "w ws wz", "v", axis=3)]
+    between = [node("Transpose", "v", "b", perm=(3, 2, 0, 1)), node("Conv", "a b", "r")]
+    scales, zeros = np.linspace(0.005, 0.02, 6, dtype=F), np.zeros(6, np.int8)
+    original = product([*before, *between, *AFTER], (1, 4, 5, 5), (2, 3, 4, 6), ws=scales, wz=zeros)
+    assert "QuantizedConv" in check(original, [floats((1, 4, 5, 5))], 0.2)
+
+
 def test_scales_along_the_depth_stay() -> None:
     before = [*BEFORE[:2], node("DequantizeLinear", "w ws wz", "b", axis=0)]
     scales, zeros = np.linspace(0.005, 0.02, 8, dtype=F), np.zeros(8, np.int8)
