@@ -1,6 +1,7 @@
 """The pass that gives products and convolutions what follows them: scale, bias, residual, activation.
 
-The kernels apply these to the result while it is in the cache; `onnxlite.plan.followers` says what can follow.
+The kernels apply these to the result while it is in the cache; `onnxlite.plan.followers` says what can follow.  They
+also read matrices as they are that the graph transposes first.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from onnxlite.plan.known_shapes import are_equal, known_shapes
 def fuse_product(graph: Graph, keep: frozenset[str], outer: Mapping[str, Array]) -> Graph:
     """The graph with the followers of each channels-last convolution, MatMul and Gemm in the product's node.
 
-    A MatMul or Gemm that has such followers becomes a node ``onnxlite.MatMul``.
+    A MatMul or Gemm that has such followers, or a transposed operand, becomes a node ``onnxlite.MatMul``.
 
     Args:
         graph: The graph, its nodes in order.
@@ -37,24 +38,29 @@ def fuse_product(graph: Graph, keep: frozenset[str], outer: Mapping[str, Array])
     rules = Rules(constants, known_shapes(graph, types, constants.known))
     products = [_Product(node, own) for node in graph.nodes if (own := _started(node, types, rules)) is not None]
     readers, kept = _readers(graph), keep | {value.name for value in graph.outputs}
+    transposes = {n.outputs[0]: n for n in graph.nodes if _is_transpose(n) and n.outputs[0] not in kept}
+    for product in products:
+        _take_transposes(product, transposes, readers)
     _take_followers(products, rules, readers, kept)
     _leave_to_others(products, rules, readers, kept)
     replaced: dict[int, Node | None] = {}
     for product in products:
-        if product.followers:
-            replaced.update((id(node), None) for node in (product.origin, *product.followers))
-            # The last follower's place is behind everything that the product reads now.
-            replaced[id(product.followers[-1])] = product.node
+        if product.followers or product.transposes:
+            parts = (*product.transposes, product.origin, *product.followers)
+            replaced.update((id(node), None) for node in parts)
+            # The last one's place is behind everything that the product reads now.
+            replaced[id(parts[-1])] = product.node
     nodes = tuple(n for node in graph.nodes if (n := replaced.get(id(node), node)) is not None)
     return replace(graph, nodes=nodes, initializers=constants.own)
 
 
 @dataclass(slots=True)
 class _Product:
-    """A node of the graph, the same as a product with followers in it, and what that was before each of them."""
+    """A node of the graph, the same as a product with other nodes in it, and what that was before each follower."""
 
     origin: Node
     node: Node
+    transposes: list[Node] = field(default_factory=list)
     followers: list[Node] = field(default_factory=list)
     before: list[Node] = field(default_factory=list)
 
@@ -65,6 +71,33 @@ def _readers(graph: Graph) -> dict[str, list[Node]]:
         for name in set(reads(node)):
             readers[name].append(node)
     return readers
+
+
+def _is_transpose(node: Node) -> bool:
+    perm = node.attributes.get("perm", ())
+    return not node.domain and node.op_type == "Transpose" and sorted(perm) == list(range(len(perm))) != []
+
+
+def _take_transposes(product: _Product, transposes: Mapping[str, Node], readers: Mapping[str, list[Node]]) -> None:
+    """Let a matrix product read what is transposed for it alone.
+
+    A left matrix is read element by element, so that it may lie as it likes; the rows of a right one stay rows.
+    """
+    if product.node.op_type != "MatMul":
+        return
+    for index, key in enumerate(("a_perm", "b_perm")):
+        name = product.node.inputs[index]
+        transpose = transposes.get(name)
+        if transpose is None or len(readers[name]) != 1 or product.node.inputs.count(name) != 1:
+            continue
+        perm = tuple(transpose.attributes["perm"])
+        total = tuple(perm[axis] for axis in product.node.attributes.get(key, range(len(perm))))
+        if key == "a_perm" or total[-1] == len(perm) - 1:
+            inputs = list(product.node.inputs)
+            inputs[index] = transpose.inputs[0]
+            attributes = {**product.node.attributes, key: total}
+            product.node = replace(product.node, inputs=tuple(inputs), attributes=attributes)
+            product.transposes.append(transpose)
 
 
 def _take_followers(

@@ -212,3 +212,39 @@ def test_an_old_gemm_with_a_bias_is_left() -> None:
 def test_an_old_sum_with_axes_of_its_own_is_left() -> None:
     nodes = [PRODUCT, node("Add", ["c", "b"], ["y"], opset=6, broadcast=1)]
     assert operators(of(*nodes)) == {"MatMul": 1, "Add": 1}
+
+
+@pytest.mark.parametrize("perm", [(0, 2, 1), (1, 2, 0), (2, 0, 1), (1, 0, 2)])
+def test_a_transposed_left_operand_is_read_where_it_is(perm: tuple[int, ...]) -> None:
+    nodes = [node("Transpose", ["x"], ["t"], perm=perm), node("MatMul", ["t", "v"], ["y"])]
+    x = noise(*(int(n) for n in np.array((2, 7, 6))[list(np.argsort(perm))]))
+    (fused,) = of(*nodes, inputs={"x": x}, v=noise(6, 5)).nodes
+    assert (fused.operator, fused.inputs, dict(fused.attributes)) == ("onnxlite.MatMul", ("x", "v"), {"a_perm": perm})
+
+
+def test_a_transposed_right_operand_is_read_where_its_rows_stay_rows() -> None:
+    for perm, left in (((0, 2, 1, 3), 0), ((0, 2, 3, 1), 1)):
+        v = noise(*(int(n) for n in np.array((2, 3, 6, 5))[list(np.argsort(perm))]))
+        nodes = [
+            node("Transpose", ["v"], ["t"], perm=perm),
+            node("MatMul", ["x", "t"], ["c"]),
+            node("Relu", ["c"], ["y"]),
+        ]
+        after = of(*nodes, inputs={"x": noise(2, 3, 7, 6), "v": v})
+        assert operators(after) == {"onnxlite.MatMul": 1} | ({"Transpose": 1} if left else {})
+
+
+def test_a_transposed_gemm_of_a_transposed_matrix() -> None:
+    nodes = [node("Transpose", ["x"], ["t"], perm=(1, 0)), node("Gemm", ["t", "w", "b"], ["y"], transA=1)]
+    (fused,) = of(*nodes, inputs={"x": noise(7, 6)}).nodes
+    assert dict(fused.attributes) == {"a_perm": (0, 1)}
+
+
+def test_a_transpose_that_others_read_or_that_is_kept_remains() -> None:
+    turned = node("Transpose", ["x"], ["t"], perm=(0, 2, 1))
+    product = node("MatMul", ["t", "v"], ["y"])
+    for more, outputs in (([node("Neg", ["t"], ["n"])], ["y", "n"]), ([], ["y", "t"])):
+        graph = made([turned, product, *more], ["x"], outputs, {"v": noise(7, 5)}, {"x": X})
+        assert fuse_product(graph, frozenset(outputs), {}).nodes == (turned, product, *more)
+    square = [node("Transpose", ["x"], ["t"], perm=(0, 2, 1)), node("MatMul", ["t", "t"], ["y"])]
+    assert operators(of(*square, inputs={"x": noise(2, 4, 4)})) == {"Transpose": 1, "MatMul": 1}
