@@ -18,6 +18,9 @@ from benchmarks.process import ROOT
 from benchmarks.record import Record
 from benchmarks.tables import class_tables, speed_tables, start_table
 
+#: How long a measurement takes at most where everything is measured.
+_SECONDS_OF_MANY = 2.0
+
 _FOLDER = ROOT / ".pytest_cache" / "d" / "models"
 
 
@@ -35,6 +38,8 @@ def main() -> int:
         "--full", action="store_true", help="measure whole runs, starts, classes of operators and single operators"
     )
     options = parser.parse_args()
+    if options.full:
+        options.seconds = min(options.seconds, _SECONDS_OF_MANY)
     console = open_console()
     harness = Harness(options, console)
     for model in chosen(models(options.models), options.model):
@@ -47,7 +52,7 @@ def main() -> int:
     _print(harness.record, console)
     status = harness.finish("models", _markdown, _charts)
     if options.full:
-        options.model = None
+        options.model, options.threads, options.quick = None, options.threads[:1], True
         status |= measure_operators(options, console)
     return status
 
