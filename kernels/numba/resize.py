@@ -1,4 +1,4 @@
-"""Resize and Upsample: nearest elements along any axes, linear interpolation along the last two.
+"""Resize and Upsample: nearest elements along any axes, linear interpolation along the last two, else sums along three.
 
 What an axis does depends on its own length and scale alone: the reference kernel resizes the numbers of the places
 along the axis (nearest), or the unit vectors (linear), and shows which elements are read and how they are weighted.
@@ -19,6 +19,7 @@ from onnxlite.kernels.geometry import Ints
 from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.lanes import load
 from onnxlite.kernels.numba.placement import bind_placement
+from onnxlite.kernels.numba.resample import MAX_AXES, bind_resampling
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Declined, Input, Output, Pool, Scratch, View
 from onnxlite.kernels.numba.table import op
 from onnxlite.kernels.numba.threads import parallel_for
@@ -237,14 +238,15 @@ def _bind(x: ArraySpec, mode: str, same: Sequence[bool], resize_axis: _ResizeAxi
         return bind_placement(x, places)
     changed = [axis for axis, unchanged in enumerate(same) if not unchanged]
     first, last = changed[0], changed[-1]
-    if mode != "linear" or x.dtype != FLOAT32 or not x.size or last - first > 1:
-        return Declined("only linear interpolation of float32 along two neighbouring axes is compiled")
-    maps: list[tuple[Array, Array]] = []
-    for axis in changed:
-        taps = _taps(x.shape[axis], functools.partial(resize_axis, axis=axis))
-        if taps is None:
-            return Declined("interpolation between many elements, or along a long axis, is not compiled")
-        maps.append(taps)
+    if x.dtype != FLOAT32 or not x.size or len(changed) > MAX_AXES:
+        return Declined(f"interpolation of {x.dtype} along {len(changed)} axes is not compiled")
+    matrices = [_matrix(x.shape[axis], functools.partial(resize_axis, axis=axis)) for axis in changed]
+    known = [matrix for matrix in matrices if matrix is not None]
+    if len(known) < len(changed) or not all(map(len, known)):
+        return Declined("interpolation along a long axis, or to nothing, is not compiled")
+    maps = [taps for taps in map(_taps, known) if taps is not None]
+    if last - first > 1 or len(maps) < len(changed):
+        return bind_resampling(x, changed, known)
     single = np.zeros((2, 1), np.int64), np.array([[1], [0]], np.float32)
     (row_places, row_weights), (columns, weights) = [single] * (2 - len(maps)) + maps
     height = x.shape[first] if len(changed) == 2 else 1
@@ -261,13 +263,19 @@ def _bind(x: ArraySpec, mode: str, same: Sequence[bool], resize_axis: _ResizeAxi
     return Bound(interpolate_rows, (*arrays, height, x.shape[last], *tables, lines, rows, piece), result)
 
 
-def _taps(length: int, resize_axis: Callable[[Array], Array]) -> tuple[Array, Array] | None:
-    """The two places that every element of the resized axis is made of, and their weights; None if there are more."""
+def _matrix(length: int, resize_axis: Callable[[Array], Array]) -> Array | None:
+    """What every element of the resized axis is made of: a row of weights for each; None if it is too large."""
     if length * length > _MANY:
         return None
     matrix = resize_axis(np.eye(length))
+    return None if matrix.size > _MANY else matrix
+
+
+def _taps(matrix: Array) -> tuple[Array, Array] | None:
+    """The two places that every element of the resized axis is made of, and their weights; None if there are more."""
     used = matrix != 0
-    if matrix.size > _MANY or (used.sum(axis=1) > 2).any():
+    length = matrix.shape[1]
+    if (used.sum(axis=1) > 2).any():
         return None
     first = used.argmax(axis=1)
     last = length - 1 - used[:, ::-1].argmax(axis=1)
