@@ -51,7 +51,22 @@ def _resample(start, stop, thread, x, y, axis):  # type: ignore[no-untyped-def]
 
 
 @jit
+def _resample_lines(start, stop, thread, x, y, axis):  # type: ignore[no-untyped-def]
+    """Some lines along the last axis."""
+    weights, taps = axis.weights.reshape(-1), axis.weights.shape[1]
+    for line in range(start, stop):
+        for place in range(axis.after):
+            total, first = np.float32(0), line * axis.before + load(axis.firsts, place)
+            for tap in range(load(axis.counts, place)):
+                total += load(weights, place * taps + tap) * load(x, first + tap)
+            store(y, line * axis.after + place, total)
+
+
+@jit
 def _resample_axis(pool, x, y, axis):  # type: ignore[no-untyped-def]
+    if axis.inner == 1:
+        parallel_for(pool, _resample_lines, (x, y, axis), axis.outer, max(1, _PIECE // axis.weights.size))
+        return
     piece = max(1, _PIECE // (axis.inner * max(1, axis.weights.shape[1])))
     parallel_for(pool, _resample, (x, y, axis), axis.outer * axis.after, piece)
 
