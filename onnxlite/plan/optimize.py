@@ -14,12 +14,14 @@ from onnxlite.model.ir import Graph, Node
 from onnxlite.model.order import captures, reads
 from onnxlite.options import GraphOptimizationLevel
 from onnxlite.plan.bind import needed_nodes
+from onnxlite.plan.chains import merge_chains
 from onnxlite.plan.fold_constants import fold_constants
 from onnxlite.plan.fold_normalization import fold_normalization
 from onnxlite.plan.fuse_attention import fuse_attention
 from onnxlite.plan.fuse_elementwise import fuse_elementwise
 from onnxlite.plan.fuse_product import fuse_product
 from onnxlite.plan.fuse_quantized import fuse_quantized
+from onnxlite.plan.fuse_quantized_weights import dequantizes_blocks, fuse_quantized_weights
 from onnxlite.plan.layout import channels_last
 from onnxlite.plan.lower_einsum import lower_einsum
 from onnxlite.plan.lower_transposed import lower_transposed
@@ -68,7 +70,7 @@ def optimize(
     graph = fold_normalization(graph, keep, known)
     if level >= GraphOptimizationLevel.ORT_ENABLE_LAYOUT:
         graph = lower_transposed(graph, keep, known)
-        graph = channels_last(graph, keep, known)
+        graph = merge_chains(channels_last(graph, keep, known), keep, known)
     if level >= GraphOptimizationLevel.ORT_ENABLE_EXTENDED:
         graph = fuse_product(graph, keep, known)
         graph = fuse_elementwise(graph, keep, known)
@@ -83,11 +85,16 @@ def _with_integers(
     graph: Graph, keep: frozenset[str], known: Mapping[str, Array], providers: Sequence[Provider], images: bool
 ) -> Graph:
     """The graph with products of bytes where it multiplies what it has dequantized."""
-    graph = fold_constants(graph, known, providers, dequantizes_bytes)
+    graph = fold_constants(graph, known, providers, _dequantizes_weights)
     if any(node.op_type == "DequantizeLinear" for node in graph.nodes):
         graph = move_dequantization(graph, keep, known)
-        graph = fold_constants(graph, known, providers, dequantizes_bytes)
-    return fuse_quantized(graph, keep, known, images=images)
+        graph = fold_constants(graph, known, providers, _dequantizes_weights)
+    return fuse_quantized_weights(fuse_quantized(graph, keep, known, images=images), keep, known)
+
+
+def _dequantizes_weights(node: Node, constants: Mapping[str, Array]) -> bool:
+    """Whether a node makes floats of constants that products want as they are."""
+    return dequantizes_bytes(node, constants) or dequantizes_blocks(node, constants)
 
 
 #: What the domains of nodes start with that no pass may touch: it is no domain that a pass knows.
