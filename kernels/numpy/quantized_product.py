@@ -12,7 +12,8 @@ import numpy as np
 
 from onnxlite.kernels.arrays import Array, array_namespace
 from onnxlite.kernels.numpy.integer_convolution import conv_integer
-from onnxlite.kernels.numpy.quantization import matmul_integer
+from onnxlite.kernels.numpy.linalg import matmul
+from onnxlite.kernels.numpy.quantization import dequantize_linear, matmul_integer
 from onnxlite.kernels.numpy.table import op
 from onnxlite.kernels.quantization import saturated
 
@@ -75,6 +76,14 @@ def quantized_conv(
     scale = x_scale * w_scale.reshape(-1)
     y = _finished(xp.moveaxis(sums, 1, -1), scale, bias, y_scale, y_zero_point, lowest, highest)
     return y if channels_last else xp.moveaxis(y, -1, 1)
+
+
+@op("MatMulQuantizedWeights", domain="onnxlite")
+def matmul_quantized_weights(
+    a: Array, b: Array, b_scale: Array, b_zero_point: Array | None = None, *, block_size: int
+) -> Array:
+    """``a @ dequantize(b)``; b (depth, columns) has a scale for ``block_size`` rows of each column."""
+    return matmul(a, dequantize_linear(b, b_scale, b_zero_point, axis=0, block_size=block_size))
 
 
 def _finished(

@@ -27,7 +27,7 @@ _LIKE_THE_INPUT = frozenset({"Bernoulli", "EyeLike", "RandomNormalLike", "Random
 
 
 #: The operators of plans (domain ``onnxlite``) that compute in float32 alone.
-_FLOAT32 = frozenset({"Conv", "MatMul", "OverlapAdd", "AveragePool"})
+_FLOAT32 = frozenset({"Conv", "MatMul", "MatMulQuantizedWeights", "OverlapAdd", "AveragePool"})
 #: Those that compute with bytes: what is quantized again has the type of the last of nine inputs, or uint8.
 _QUANTIZED = frozenset({"QuantizedConv", "QuantizedMatMul"})
 

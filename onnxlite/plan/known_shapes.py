@@ -43,9 +43,10 @@ _ON_IMAGES = frozenset({"Conv", "MaxPool", "AveragePool"})
 #: Their attributes that are not those of that operator.
 _ADDED = frozenset(
     {"activation", "alpha", "beta", "residual_last", "scale", "a_perm", "b_perm", "channels_last", "lowest", "highest"}
+    | {"block_size"}
 )
-#: Those on integers, and the same on floats: their first and fourth inputs are multiplied.
-_QUANTIZED = {"QuantizedConv": "Conv", "QuantizedMatMul": "MatMul"}
+#: Those on integers, and the same on floats: their first input is multiplied with that of the number.
+_QUANTIZED = {"QuantizedConv": ("Conv", 3), "QuantizedMatMul": ("MatMul", 3), "MatMulQuantizedWeights": ("MatMul", 1)}
 
 #: What an operator's shape is inferred from may be its inputs' values: of constants up to this many elements.
 _SMALL = 64
@@ -103,7 +104,8 @@ def _output_shapes(
         constant = [name in constants for name in node.inputs if name]
         return [_broadcast(given, constant, names), *rest]
     if node.domain == "onnxlite" and node.op_type in _QUANTIZED:
-        node = replace(node, op_type=_QUANTIZED[node.op_type], inputs=(node.inputs[0], node.inputs[3]))
+        name, right = _QUANTIZED[node.op_type]
+        node = replace(node, op_type=name, inputs=(node.inputs[0], node.inputs[right]))
     if node.domain == "onnxlite" and node.op_type == "Attention":
         return [_attention_shape(node, shapes, names)]
     if node.domain == "onnxlite" and node.op_type in _PRIVATE:
