@@ -178,12 +178,12 @@ def _step(node: Node, scope: _Scope) -> Step:
         kernel=kernel,
         provider=placement.provider or "",
         bodies=tuple(bodies.items()),
-        builder=_builder(node, placement.kernel),
+        builder=compiled_builder(node, placement.kernel),
         chosen=placement.kernel,
     )
 
 
-def _builder(node: Node, kernel: Kernel | None) -> Callable[..., Any] | None:
+def compiled_builder(node: Node, kernel: Kernel | None) -> Callable[..., Any] | None:
     """The compiled kernel with the node's attributes, if it knows them all."""
     if kernel is None or not kernel.builder:
         return None
