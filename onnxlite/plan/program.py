@@ -79,16 +79,11 @@ class Program:
     arenas: Arenas
     _number: int = field(default_factory=itertools.count().__next__)
     _offsets: dict[tuple[int, int], int] = field(default_factory=dict)
-    _arena_size: int = 0
-
-    def __post_init__(self) -> None:
-        lifetimes = _lifetimes(self)
-        offsets, self._arena_size = plan_offsets(list(lifetimes.values()))
-        self._offsets = dict(zip(lifetimes, offsets, strict=True))
+    _arena_size: int | None = None
 
     def run(self, inputs: Sequence[Any]) -> list[Any]:
         """The outputs for inputs of the program's shapes; arrays of the caller's own but for `shared_outputs`."""
-        arena = self.arenas.take(self._arena_size)
+        arena = self.arenas.take(self.arena_size)
         try:
             return self._instance(arena).run(inputs)
         finally:
@@ -96,7 +91,7 @@ class Program:
 
     def step_times(self, inputs: Sequence[Any]) -> list[float]:
         """The seconds that each command takes, in the commands' order."""
-        arena = self.arenas.take(self._arena_size)
+        arena = self.arenas.take(self.arena_size)
         try:
             with self.pool:
                 return self._instance(arena).step_times(inputs)
@@ -143,7 +138,12 @@ class Program:
 
     @property
     def arena_size(self) -> int:
-        """The bytes that one run needs for its buffers."""
+        """The bytes that one run needs for its buffers, which are given their places when the program first runs."""
+        if self._arena_size is None:
+            lifetimes = _lifetimes(self)
+            offsets, size = plan_offsets(list(lifetimes.values()))
+            self._offsets = dict(zip(lifetimes, offsets, strict=True))
+            self._arena_size = size
         return self._arena_size
 
 

@@ -18,15 +18,16 @@ from onnxlite.kernels.numba.background import compile_later, is_ready
 from onnxlite.kernels.numba.prepared import in_memory
 from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, Input, Output, Pool, Scratch, View
 from onnxlite.kernels.numba.threads import ThreadPool
+from onnxlite.plan.answers import Answer, Answers, constant_slots
 from onnxlite.plan.arena import Arenas
 from onnxlite.plan.branch import taken_branch
 from onnxlite.plan.dependence import is_repeatable, shaping_inputs
-from onnxlite.plan.plan import ABSENT, DISCARDED, Plan, Step, call_step, execute, located
+from onnxlite.plan.plan import ABSENT, DISCARDED, Plan, Step, call_step, located
 from onnxlite.plan.program import Alias, Buffer, Command, Constant, Dynamic, Program, Storage
 from onnxlite.plan.weights import Weights, as_constant
 
-#: How many programs a plan keeps, and after how many of them it takes its shapes to change all the time.
-_MAX_PROGRAMS, _TOO_MANY = 16, 256
+#: How many programs a plan keeps; after as many it takes its shapes to change all the time.
+_MAX_PROGRAMS = 16
 
 #: Results larger than this many bytes are computed again on every run rather than kept.
 _MAX_FOLDED = 1 << 24
@@ -44,6 +45,7 @@ class Programs:
         self._wait = wait
         self._weights = weights
         self._pool = pool
+        self._answers = Answers(plan.steps, constant_slots(weights.values))
         self._programs: OrderedDict[Any, Program] = OrderedDict()
         self._made = 0
         self._lock = threading.Lock()
@@ -54,14 +56,11 @@ class Programs:
         program = self.find(given)
         if program is not None:
             return program.run(given)
-        if self._made >= _TOO_MANY:
-            with self._lock:
-                self._weights.restore(for_good=True)
-            return execute(self._plan, inputs, captured)
         with self._lock:
-            self._weights.restore()
-            walk = _Walk(self._plan, self._weights, given, self._pool, self._wait)
-        results = walk.run()
+            self._weights.restore(for_good=self._made >= _MAX_PROGRAMS)
+            walk = _Walk(self._plan, self._weights, self._answers, given, self._pool, self._wait)
+        with self._pool:
+            results = walk.run()
         if not walk.complete:
             return results
         program = walk.program(self._arenas)
@@ -98,8 +97,11 @@ class _Walk:
     then is another walk.
     """
 
-    def __init__(self, plan: Plan, weights: Weights, given: Sequence[Any], pool: ThreadPool, wait: bool) -> None:
+    def __init__(
+        self, plan: Plan, weights: Weights, answers: Answers, given: Sequence[Any], pool: ThreadPool, wait: bool
+    ) -> None:
         self.complete = True
+        self._answers = answers
         self._plan = plan
         self._pool = pool
         self._wait = wait
@@ -256,13 +258,21 @@ class _Walk:
     def _compiled(self, step: Step, inputs: Sequence[Any], outputs: tuple[int, ...]) -> bool:
         """Bind the compiled kernel to the shapes, and call it."""
         try:
-            answer = self._answer(step, inputs)
+            key = self._answers.key(step, inputs, self._constant(step))
+            found = self._answers.find(step, key)
+            if found is None:
+                found = Answer(self._answer(step, inputs))
+                self._answers.keep(step, key, found)
+            answer = found.answer
             if isinstance(answer, Declined):
                 return False
             served = 1 if isinstance(answer, View) else len(answer.outputs) - (answer.counted is not None)
             if any(slot != DISCARDED for slot in outputs[served:]):
                 return False
-            return self._bind(step, answer, inputs, outputs)
+            if isinstance(answer, View):
+                self._show(outputs[0], step.inputs[answer.index], inputs[answer.index].reshape(answer.shape))
+                return True
+            return self._bind(step, answer, found, inputs, outputs)
         except Exception as error:
             raise located(error, step, inputs) from error
 
@@ -273,15 +283,13 @@ class _Walk:
             answer: Bound | View | Declined = step.builder(*specs)
         except ValueError as error:
             return Declined(f"{error}: the reference says how")
-        return answer
+        return (
+            replace(answer, arguments=tuple(map(_in_memory, answer.arguments))) if isinstance(answer, Bound) else answer
+        )
 
-    def _bind(self, step: Step, answer: Bound | View, inputs: Sequence[Any], outputs: tuple[int, ...]) -> bool:
+    def _bind(self, step: Step, answer: Bound, found: Answer, inputs: Sequence[Any], outputs: tuple[int, ...]) -> bool:
         """Call what the builder answered, unless that still has to be compiled."""
-        if isinstance(answer, View):
-            self._show(outputs[0], step.inputs[answer.index], inputs[answer.index].reshape(answer.shape))
-            return True
         arrays = [np.empty(spec.shape, spec.dtype) for spec in answer.outputs]
-        answer = replace(answer, arguments=tuple(map(_in_memory, answer.arguments)))
         for argument in answer.arguments:
             if isinstance(argument, Input):
                 self._hold(step.inputs[argument.index])
@@ -290,11 +298,11 @@ class _Walk:
             for slot, value, constant in zip(step.inputs, inputs, self._constant(step), strict=True)
         ]
         arguments = bound_arguments(answer, given, arrays, self._pool)
-        if not self._wait and not is_ready(answer.function, arguments):
+        if found.calls == 0 and not self._wait and not is_ready(answer.function, arguments):
             compile_later(answer.function, arguments)
             self.complete = False
             return False
-        answer.function(*arguments)
+        found.calling(arguments)(*arguments)
         slots = self._with_places(() if answer.counted is not None else outputs, len(arrays))
         for slot, array in zip(slots, arrays, strict=True):
             self._storage[slot] = _buffer(array)

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from onnxlite.errors import OnnxliteError, RuntimeException
-from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, View
+from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, Input, Output, View
 from onnxlite.kernels.op import KernelTable
 from onnxlite.model import Graph, Node, Value
 from onnxlite.plan import Binding, Plan, bind, execute, run_plan, specialize
@@ -185,15 +185,22 @@ def test_only_so_many_programs_are_kept(monkeypatch: pytest.MonkeyPatch) -> None
     assert [program.storage[program.inputs[0]].shape for program in programs(plan)] == [(4,), (5,), (1,)]  # type: ignore[union-attr]
 
 
-def test_shapes_that_change_all_the_time_are_not_specialised_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(specialize, "_TOO_MANY", 4)
-    plan = planned([node("Neg", ["x"], ["y"])], ["x"], ["y"])
-    for length in range(10):
-        x = numbers((length,), length)
-        same(run_plan(plan, [x]), [-x])
-    assert len(programs(plan)) == 4
-    x = numbers((2,), 0)
-    same(run_plan(plan, [x]), [-x])  # one of those that there are
+def test_steps_whose_shapes_stay_are_bound_once() -> None:
+    asked: list[tuple[int, ...]] = []
+    table = KernelTable(builders=True)
+
+    @table.op("Neg", since=1)
+    def neg(x: ArraySpec) -> Bound | Declined:
+        asked.append(x.shape)
+        return Bound(negate, (Input(0, flat=True), Output(flat=True)), (ArraySpec(x.shape, x.dtype),))
+
+    nodes = [node("Neg", ["x"], ["a"]), node("Neg", ["y"], ["b"])]
+    graph = Graph("g", (Value("x"), Value("y")), (Value("a"), Value("b")), tuple(nodes))
+    plan = bind(graph, ["a", "b"], Binding([TableProvider("compiled", (table,)), reference()]))
+    for length in range(1, 9):
+        x, y = numbers((length,), length), numbers((3, 2), length)
+        same(run_plan(plan, [x, y]), [-x, -y])
+    assert asked == [(1,), (3, 2), *((length,) for length in range(2, 9))]
 
 
 def test_outputs_that_are_inputs_constants_views_and_duplicates() -> None:
