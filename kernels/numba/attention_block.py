@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from onnxlite.kernels.numba.attention_mask import add_mask, apply_mask
 from onnxlite.kernels.numba.block import clear
 from onnxlite.kernels.numba.jit import jit
 from onnxlite.kernels.numba.memory import floats, uint8s
@@ -36,7 +37,7 @@ def memory_size(queries: int, keys: int, size: int, value_size: int) -> int:
     if queries <= FEW:
         return keys + 3 * QUERIES
     panels = -(-value_size // TILE_COLUMNS) * TILE_COLUMNS
-    return QUERIES * (size + KEYS + 4) + KEYS * panels + TILE_ROWS * TILE_COLUMNS
+    return QUERIES * (size + 2 * KEYS + 4) + KEYS * panels + TILE_ROWS * TILE_COLUMNS
 
 
 @sealed
@@ -101,7 +102,8 @@ def attend(
     scores = memory + 4 * QUERIES * size
     highest = scores + 4 * QUERIES * KEYS
     totals, factors, bases = highest + 4 * QUERIES, highest + 8 * QUERIES, highest + 12 * QUERIES
-    panels = highest + 16 * QUERIES
+    turned = highest + 16 * QUERIES
+    panels = turned + 4 * QUERIES * KEYS
     edge = panels + 4 * KEYS * -(-value_size // TILE_COLUMNS) * TILE_COLUMNS
     whole = value_size % LANES == 0
     columns = -(-queries // TILE_COLUMNS) * TILE_COLUMNS
@@ -125,10 +127,12 @@ def attend(
         if softcap != 0:
             _cap(scores, count, columns, softcap)
         if mask_kind == ADDITIVE:
-            _add_mask(scores, count, queries, mask + 4 * start * mask_key, mask_query, mask_key)
+            place = mask + 4 * start * mask_key
+            add_mask(scores, QUERIES, count, queries, place, mask_query, mask_key, turned)
         elif mask_kind != NO_MASK:
             seen = 1 if mask_kind == SEEN else 0
-            _apply_mask(scores, count, queries, mask + start * mask_key, mask_query, mask_key, seen, hidden)
+            place = mask + start * mask_key
+            apply_mask(scores, QUERIES, count, queries, place, mask_query, mask_key, seen, hidden, turned)
         if start + count - 1 > first + after or start < first + queries - 1 - before:
             _hide(scores, start, count, queries, first, before, after)
         _soften(scores, count, columns, highest, totals, factors, bases)
@@ -260,33 +264,6 @@ def _cap(scores, count, columns, softcap):  # type: ignore[no-untyped-def]
         line = floats(scores + 4 * key * QUERIES, columns)
         for i in range(columns):
             line[i] = softcap * tanh(line[i] / softcap)
-
-
-@jit
-def _add_mask(scores, count, queries, mask, mask_query, mask_key):  # type: ignore[no-untyped-def]
-    if mask_query == 0:
-        for key in range(count):
-            line, addend = floats(scores + 4 * key * QUERIES, queries), floats(mask + 4 * key * mask_key, 1)[0]
-            for i in range(queries):
-                line[i] += addend
-        return
-    for i in range(queries):
-        column, addends = floats(scores + 4 * i, count * QUERIES), floats(mask + 4 * i * mask_query, count)
-        if mask_key == 0:
-            for key in range(count):
-                column[key * QUERIES] += addends[0]
-        else:
-            for key in range(count):
-                column[key * QUERIES] += addends[key]
-
-
-@jit
-def _apply_mask(scores, count, queries, mask, mask_query, mask_key, seen, hidden):  # type: ignore[no-untyped-def]
-    for i in range(queries):
-        column, flags = floats(scores + 4 * i, count * QUERIES), uint8s(mask + i * mask_query, count)
-        for key in range(count):
-            if (flags[key * mask_key] != 0) != (seen != 0):
-                column[key * QUERIES] = hidden
 
 
 @jit

@@ -37,7 +37,7 @@ def tile_length(size: int) -> int:
     return min(16, LANES * 4 // size)
 
 
-def _turner(size: int) -> Any:
+def turner(size: int) -> Any:
     """``turn(target, target_step, source, source_step, rows, columns)`` for elements of a size.
 
     It transposes a tile of ``rows`` x ``columns`` elements; steps are bytes from one row to the next.
@@ -126,7 +126,7 @@ def _masked_store(builder: Any, value: Any, place: Any, mask: Any) -> None:
 @functools.cache
 def _transposer(size: int) -> Any:
     """The transposition of planes of elements of a size."""
-    turn = _turner(size)
+    turn = turner(size)
     length = tile_length(size)
 
     def turn_strips(start, stop, thread, target, source, table, rows, columns, source_step, target_step):  # type: ignore[no-untyped-def]
