@@ -26,6 +26,7 @@ from onnxlite.plan.layout import channels_last
 from onnxlite.plan.lower_einsum import lower_einsum
 from onnxlite.plan.lower_transposed import lower_transposed
 from onnxlite.plan.move_dequantization import move_dequantization
+from onnxlite.plan.number_labels import number_labels
 from onnxlite.plan.place import place
 from onnxlite.plan.quantization import dequantizes_bytes
 from onnxlite.plan.recognize import recognize
@@ -63,6 +64,7 @@ def optimize(
         graph = _with_integers(graph, keep, known, providers, level >= GraphOptimizationLevel.ORT_ENABLE_LAYOUT)
     if level >= GraphOptimizationLevel.ORT_ENABLE_EXTENDED:
         graph = lower_einsum(widen(graph, keep, known), keep, known)
+        graph = number_labels(graph, keep, known)
     graph = simplify(fold_constants(graph, known, providers), keep, known)
     if level >= GraphOptimizationLevel.ORT_ENABLE_EXTENDED:
         graph = recognize(graph, keep, known)
