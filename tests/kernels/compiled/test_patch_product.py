@@ -50,15 +50,17 @@ def product(
     columns, rows = len(w), len(starts) - first
     left, right = part or (0, columns)
     table = np.concatenate([starts, np.repeat(starts[-1:], TILE_ROWS)]).astype(np.int64)
-    packed = memory.array((pack_filters(w, 1).size,), pack_filters(w, 1).reshape(-1))
+    packed = memory.array((pack_filters(w, 1).size,), np.float32, pack_filters(w, 1).reshape(-1))
     stride = columns + extra
-    c = memory.array((rows * stride,))
-    spare = memory.array((TILE_ROWS * TILE_COLUMNS,))
-    image = memory.array(a.shape, a)
-    shifts = None if bias is None else memory.array((pad_bias(bias, 1).size,), pad_bias(bias, 1).reshape(-1))
+    c = memory.array((rows * stride,), np.float32)
+    spare = memory.array((TILE_ROWS * TILE_COLUMNS,), np.float32)
+    image = memory.array(a.shape, np.float32, a)
+    shifts = (
+        None if bias is None else memory.array((pad_bias(bias, 1).size,), np.float32, pad_bias(bias, 1).reshape(-1))
+    )
     others = None
     if residual is not None:
-        others = memory.array((rows * stride,))
+        others = memory.array((rows * stride,), np.float32)
         others.reshape(rows, stride)[:, :columns] = residual
     multiply(
         image, table[first:], rows, taps.astype(np.int64), run, packed, columns, left, right, c, stride, tap_step,
