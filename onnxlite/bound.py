@@ -6,6 +6,7 @@ import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -70,7 +71,7 @@ class BoundModel:
         self._known = self.required | self.overridable
         self.output_names = tuple(value.name for value in self.graph.outputs)
         self._shortcuts = Shortcuts(tuple(self.required))
-        #: Runs again what ran before without options: see `Shortcuts.run`.
+        #: Runs again what ran before: see `Shortcuts.run`.
         self.run_again = self._shortcuts.run
         self.main_plan = self.plan(self.output_names, tuple(self.required))
 
@@ -111,15 +112,12 @@ class BoundModel:
         plan = self.plan(self._names(output_names), fed)
         if plan.programs is None or plan.programs.find(inputs) is None:
             self._check_files()
-        with np.errstate(all="ignore"):
-            if options is None:
-                results = run_plan(plan, inputs)
-                program = None if plan.programs is None else plan.programs.find(inputs)
-                if program is not None:
-                    self._shortcuts.remember(output_names, feeds, program)
-                return results, inputs
-            with terminable(options):
-                return run_plan(plan, inputs), inputs
+        with np.errstate(all="ignore"), nullcontext() if options is None else terminable(options):
+            results = run_plan(plan, inputs)
+        program = None if plan.programs is None else plan.programs.find(inputs)
+        if program is not None:
+            self._shortcuts.remember(output_names, given, program)
+        return results, inputs
 
     def types(self, output_names: Sequence[str] | None, feeds: Container[str]) -> tuple[ValueType | None, ...]:
         """The types of the values that a run with these names gives, as far as the model tells them."""

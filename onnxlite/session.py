@@ -30,6 +30,7 @@ from onnxlite.options import (
 from onnxlite.outputs import owned
 from onnxlite.plan import Placement, Plan
 from onnxlite.plan.explain import explain
+from onnxlite.plan.termination import terminable
 from onnxlite.process import default_seed
 from onnxlite.providers import Provider, TableProvider, create_provider
 from onnxlite.providers.select import ProviderRequest, select_providers
@@ -138,14 +139,8 @@ class InferenceSession:
             RuntimeException: A kernel failed; the message names the node.
             Fail: The run was told to stop.
         """
-        if run_options is None:
-            try:
-                results = self._bound.run_again(output_names, input_feed)
-            except EPFail:
-                results = None  # met again below, where another provider may take over
-            if results is not None:
-                return results
-        return owned(*self._run(output_names, input_feed, run_options))
+        results = self._run_again(output_names, input_feed, run_options, True)
+        return owned(*self._run(output_names, input_feed, run_options)) if results is None else results
 
     def run_async(
         self,
@@ -181,12 +176,16 @@ class InferenceSession:
         run_options: RunOptions | None = None,
     ) -> list[OrtValue]:
         """As `run`, with OrtValues in and out; arrays stay on the device that they are on."""
+        feeds = {}
         for name, value in input_dict_ort_values.items():
             if not isinstance(value, OrtValue):
                 raise TypeError(f"the input '{name}' is {type(value).__name__}, expected an OrtValue")
-        results, inputs = self._run(output_names, input_dict_ort_values, run_options)
-        types = self._bound.types(output_names, input_dict_ort_values)
-        return [OrtValue(v, kind) for v, kind in zip(owned(results, inputs, on_host=False), types, strict=True)]
+            feeds[name] = value.value
+        results = self._run_again(output_names, feeds, run_options, False)
+        if results is None:
+            results = owned(*self._run(output_names, feeds, run_options), on_host=False)
+        types = self._bound.types(output_names, feeds)
+        return [OrtValue(value, kind) for value, kind in zip(results, types, strict=True)]
 
     def io_binding(self) -> IOBinding:
         """A binding of this session's inputs and outputs to memory."""
@@ -203,6 +202,20 @@ class InferenceSession:
             raise ValueError("IOBinding must be used with the session that created it.")
         results = self.run_with_ort_values(iobinding.output_names(), iobinding.inputs, run_options)
         iobinding.store(results)
+
+    def _run_again(
+        self, output_names: Sequence[str] | None, feeds: Mapping[str, Any], options: RunOptions | None, on_host: bool
+    ) -> list[Any] | None:
+        """The results where a run like this one went well before; None otherwise."""
+        try:
+            if options is None:
+                return self._bound.run_again(output_names, feeds, on_host)
+            if options.__class__ is RunOptions:
+                with terminable(options):
+                    return self._bound.run_again(output_names, feeds, on_host)
+        except EPFail:
+            pass  # `_run` meets it again, and another provider may take over
+        return None
 
     def _run(
         self, output_names: Sequence[str] | None, feeds: Mapping[str, Any], options: RunOptions | None

@@ -29,7 +29,9 @@ class Shortcuts:
         self._names = tuple(names)
         self._programs: dict[Any, tuple[ShapedProgram, bool, tuple[int, ...]]] = {}
 
-    def run(self, output_names: Sequence[str] | None, feeds: Mapping[str, Any]) -> list[Any] | None:
+    def run(
+        self, output_names: Sequence[str] | None, feeds: Mapping[str, Any], on_host: bool = True
+    ) -> list[Any] | None:
         """The results of a run, as arrays of the caller's own; None if none of that kind was remembered."""
         found = self._kind(output_names, feeds)
         if found is None:
@@ -45,8 +47,8 @@ class Shortcuts:
             with np.errstate(all="ignore"):
                 results = program.run(arrays)
         if shared:
-            for index, value in zip(shared, owned([results[i] for i in shared], arrays), strict=True):
-                results[index] = value
+            for i, value in zip(shared, owned([results[i] for i in shared], arrays, on_host=on_host), strict=True):
+                results[i] = value
         return results
 
     def remember(self, output_names: Sequence[str] | None, feeds: Mapping[str, Any], program: ShapedProgram) -> None:

@@ -164,3 +164,23 @@ def test_maps_and_arrays_as_results(model_of: Callable[..., ModelProto]) -> None
         y, z = session.run(None, {"x": np.array([[value, 0]], np.float32)})
         assert y.tolist() == [[-value, 0]]
         assert z == [{5: 0.0, 7: -value}]
+
+
+def test_runs_with_options_and_with_ort_values_take_it_too(
+    session: InferenceSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any) -> Any:
+        raise AssertionError("the run was checked again")
+
+    session.run(["y"], feeds(1))
+    monkeypatch.setattr(session._bound, "run", fail)
+    options = onnxlite.RunOptions()
+    np.testing.assert_array_equal(session.run(None, feeds(1), options)[0], [[0, 2]])
+    values = {name: onnxlite.OrtValue.ortvalue_from_numpy(array) for name, array in feeds(1).items()}
+    np.testing.assert_array_equal(session.run_with_ort_values(["y"], values)[0].numpy(), [[0, 2]])
+    binding = session.io_binding()
+    for name, value in values.items():
+        binding.bind_ortvalue_input(name, value)
+    binding.bind_output("y")
+    session.run_with_iobinding(binding)
+    np.testing.assert_array_equal(binding.copy_outputs_to_cpu()[0], [[0, 2]])
