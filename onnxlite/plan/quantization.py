@@ -81,7 +81,7 @@ def _quantized(
         dtype = zero.dtype
     elif values in constants:
         dtype = constants[values].dtype
-    if dtype is None or not np.all(scale > 0):
+    if dtype is None or not np.all(np.isfinite(scale) & (scale > 0)):
         return None
     zero = np.zeros(scale.shape, dtype) if zero is None else zero
     if zero.shape != scale.shape or scale.ndim > 1:

@@ -144,6 +144,14 @@ def test_wider_integers_stay(constants: dict[str, Any]) -> None:
     assert "QuantizedMatMul" not in operators(optimized(original))
 
 
+@pytest.mark.parametrize("scale", [0, -0.1, np.inf, np.nan])
+def test_scales_that_are_none_stay(scale: float) -> None:
+    original = product([*BEFORE, node("MatMul", "a b", "r"), *AFTER], ys=F(scale))
+    after = optimized(original)
+    assert [len(n.inputs) for n in after.nodes if n.op_type == "QuantizedMatMul"] == [6]
+    assert "QuantizedMatMul" not in operators(optimized(product([*BEFORE, node("MatMul", "a b", "y")], ws=F(scale))))
+
+
 def test_scales_that_only_a_run_knows_stay() -> None:
     original = product([*BEFORE, node("MatMul", "a b", "y")])
     inputs = {"x": (np.float32, (5, 8)), "xs": (np.float32, ())}
