@@ -180,6 +180,7 @@ _ACTIVATIONS = (
     Rule(x * (call("Erf", x / math.sqrt(2)) + 1) / 2, "Gelu", 20, (x,), {"approximate": "none"}),
     Rule(x * (call("Tanh", _cubic) + 1) / 2, "Gelu", 20, (x,), {"approximate": "tanh"}),
     Rule(x * call("Sigmoid", alpha * x), "Swish", 24, (x,), {"alpha": alpha}),
+    Rule(x / (call("Exp", x * -1) + 1), "Swish", 24, (x,), {"alpha": 1.0}),
     Rule(either(x * _clipped(x + 3, 0.0, 6.0) / 6, x * _hard_sigmoid), "HardSwish", 14, (x,)),
     Rule(_gate, "HardSigmoid", 6, (x,), {"alpha": 1 / 6, "beta": 0.5}),
     Rule(x * call("Tanh", _softplus), "Mish", 18, (x,)),

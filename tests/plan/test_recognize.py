@@ -177,6 +177,7 @@ POWERS = "m = ReduceMax<axes=[-1]>(x) d = Sub(x, m) e = Exp(d)"
     [
         ("s = Sigmoid(x) y = Mul(x, s)", "Swish"),
         ("a = Mul(x, c1_702) s = Sigmoid(a) y = Mul(s, x)", "Swish"),
+        ("n = Neg(x) e = Exp(n) f = Add(e, c1) y = Div(x, f)", "Swish"),
         ("a = Add(x, c3) c = Clip(a, c0, c6) b = Mul(x, c) y = Div(b, c6)", "HardSwish"),
         ("a = Add(x, v3) c = Clip(a, c0, c6) b = Mul(c, x) y = Mul(b, v0_1666667)", "HardSwish"),
         ("a = Add(c3, x) l = Max(a, c0) c = Min(c6, l) b = Div(c, c6) y = Mul(x, b)", "HardSwish"),
