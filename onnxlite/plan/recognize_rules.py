@@ -143,11 +143,13 @@ _regrouped = call("Reshape", _grouped, either(call("Shape", x), Value("shape", a
 
 
 def _in_groups(match: Match, constants: Mapping[str, Array], shapes: Shapes) -> bool:
-    """Whether x is seen as (batch, groups, the rest), not scaled, and then gets its shape back."""
+    """Whether x is seen as (batch, groups of whole channels, the rest), not scaled, and then gets its shape back."""
     names, of_x = match.names, shapes(match.names["x"])
     groups = constants[names["groups"]].tolist()
     plain = bool((constants[names["ones"]] == 1).all() and (constants[names["zeros"]] == 0).all())
-    if not plain or isinstance(of_x, str) or len(groups) != 3 or groups[0] not in (0, of_x[0]) or groups[1] < 1:
+    if not plain or isinstance(of_x, str) or len(of_x) < 2 or len(groups) != 3 or groups[0] not in (0, of_x[0]):
+        return False
+    if not isinstance(of_x[1], int) or groups[1] < 1 or of_x[1] % groups[1]:
         return False
     shape = constants[names["shape"]].tolist() if "shape" in names else list(of_x)
     told = len(shape) == len(of_x) and shape[0] in (0, of_x[0])

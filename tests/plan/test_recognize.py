@@ -29,6 +29,7 @@ WEIGHTS = {
     "bias": NOISE.standard_normal(8).astype(np.float32),
     "channel_scale": NOISE.standard_normal((4, 1, 1)).astype(np.float32),
     "channel_bias": NOISE.standard_normal((4, 1, 1)).astype(np.float32),
+    "three": np.ones((3, 1, 1), np.float32),
     "ones": np.ones(2, np.float32),
     "zeros": np.zeros(2, np.float32),
     "three_scales": NOISE.standard_normal(3).astype(np.float32),
@@ -275,4 +276,10 @@ def test_shapes(shape: list[int], known: bool) -> None:
 def test_nodes_that_break_their_rules_are_left_to_binding(body: str) -> None:
     text = f'<ir_version: 8, opset_import: ["": 17]> g (float[N] x) => (float y) {{ e = Erf(x) t = Sigmoid(x) {body} }}'
     graph = load_model(parser.parse_model(text)).graph
+    assert operators(recognize(graph, frozenset(["y"]), {})) == operators(graph)
+
+
+def test_groups_that_cut_channels_are_no_group_normalization() -> None:
+    body = "r = Reshape(x, i0_2_m1) n = InstanceNormalization(r, ones, zeros) z = Shape(x) f = Reshape(n, z)"
+    graph = graph_of(f"{body} t = Mul(f, three) y = Add(t, three)", shape="2,3,4,5")
     assert operators(recognize(graph, frozenset(["y"]), {})) == operators(graph)
