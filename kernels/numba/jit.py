@@ -78,6 +78,7 @@ def jit(function: Callable[..., Any] | None = None, *, reassociate: bool = False
         inline="always" if inline else "never",
     )(function)
     dispatcher._cache = _DiskCache(function, flags)
+    dispatcher._entries = {}
     return dispatcher
 
 
@@ -88,9 +89,33 @@ def signature_of(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tu
 
 def entry_point(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[..., Any]:
     """What calls a compiled function with arguments of these types, without looking at their types on every call."""
-    signature = signature_of(function, arguments)
-    function.compile(signature)  # type: ignore[attr-defined]
-    return function.overloads[signature].entry_point  # type: ignore[attr-defined,no-any-return]
+    entries: dict[Any, Callable[..., Any]] = function._entries  # type: ignore[attr-defined]
+    kinds = _kinds(arguments)
+    found = None if kinds is None else entries.get(kinds)
+    if found is None:
+        signature = signature_of(function, arguments)
+        function.compile(signature)  # type: ignore[attr-defined]
+        found = function.overloads[signature].entry_point  # type: ignore[attr-defined]
+        if kinds is not None:
+            entries[kinds] = found
+    return found
+
+
+def _kinds(arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """What Numba's types of arguments depend on, quicker to tell than the types; None for other kinds of arguments."""
+    kinds: list[Any] = []
+    for argument in arguments:
+        if argument.__class__ is np.ndarray:
+            kinds.append((argument.ndim, argument.dtype, argument.flags.num))
+        elif isinstance(argument, tuple):
+            kinds.append((argument.__class__, inner := _kinds(argument)))
+            if inner is None:
+                return None
+        elif isinstance(argument, int | float | np.generic):
+            kinds.append(argument.__class__)
+        else:
+            return None
+    return tuple(kinds)
 
 
 class _DiskCache(_Cache):  # type: ignore[misc]

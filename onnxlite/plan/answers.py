@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from onnxlite.kernels.numba.jit import entry_point
 from onnxlite.kernels.numba.spec import Bound, Declined, View
 from onnxlite.plan.plan import Step
 
@@ -25,19 +24,10 @@ _SMALL = 1 << 12
 
 @dataclass(slots=True)
 class Answer:
-    """What a builder answered, how often its function was called, and what calls it directly."""
+    """What a builder answered and, once it was called, what calls its function directly."""
 
     answer: Bound | View | Declined
-    calls: int = 0
     entry: Callable[..., Any] | None = None
-
-    def calling(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
-        """What to call with arguments of the types that the function gets: from the second time on, its entry."""
-        assert isinstance(self.answer, Bound)
-        self.calls += 1
-        if self.calls == 2:
-            self.entry = entry_point(self.answer.function, arguments)
-        return self.entry or self.answer.function
 
 
 class Answers:

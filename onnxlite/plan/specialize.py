@@ -15,6 +15,7 @@ from onnxlite.errors import OnnxliteError
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.mapped import mapped_file
 from onnxlite.kernels.numba.background import compile_later, is_ready
+from onnxlite.kernels.numba.jit import entry_point
 from onnxlite.kernels.numba.prepared import in_memory
 from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, Input, Output, Pool, Scratch, View
 from onnxlite.kernels.numba.threads import ThreadPool
@@ -298,11 +299,13 @@ class _Walk:
             for slot, value, constant in zip(step.inputs, inputs, self._constant(step), strict=True)
         ]
         arguments = bound_arguments(answer, given, arrays, self._pool)
-        if found.calls == 0 and not self._wait and not is_ready(answer.function, arguments):
-            compile_later(answer.function, arguments)
-            self.complete = False
-            return False
-        found.calling(arguments)(*arguments)
+        if found.entry is None:
+            if not self._wait and not is_ready(answer.function, arguments):
+                compile_later(answer.function, arguments)
+                self.complete = False
+                return False
+            found.entry = entry_point(answer.function, arguments)
+        found.entry(*arguments)
         slots = self._with_places(() if answer.counted is not None else outputs, len(arrays))
         for slot, array in zip(slots, arrays, strict=True):
             self._storage[slot] = _buffer(array)
