@@ -40,8 +40,8 @@ class Shortcuts:
         entry = self._programs.get(kind)
         if entry is None:
             return None
-        program, compiled, shared = entry
-        if compiled:
+        program, silent, shared = entry
+        if silent:
             results = program.run(arrays)
         else:
             with np.errstate(all="ignore"):
@@ -58,7 +58,7 @@ class Shortcuts:
             return
         if len(self._programs) >= _MAX_KINDS:
             self._programs.clear()
-        self._programs[found[0]] = program, program.is_compiled, program.shared_outputs
+        self._programs[found[0]] = program, program.is_silent, program.shared_outputs
 
     def _kind(self, output_names: Any, feeds: Any) -> tuple[tuple[Any, ...], list[Any]] | None:
         """What runs are told apart by, and the arrays in the order of the names; None for unusual runs."""

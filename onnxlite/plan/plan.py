@@ -64,8 +64,8 @@ class ShapedProgram(Protocol):
         """The indices of the outputs that are not new arrays, which nothing else refers to."""
 
     @property
-    def is_compiled(self) -> bool:
-        """Whether no step runs in the reference."""
+    def is_silent(self) -> bool:
+        """Whether no step computes in the reference, where NumPy may warn of numbers that are not finite."""
 
 
 class ProgramRunner(Protocol):

@@ -67,6 +67,10 @@ class Command:
     bound: Bound | None = None
 
 
+#: Operators that compute nothing.
+_MOVING = frozenset({"Gather", "Identity", "Transpose", "ai.onnx.ml.ZipMap"})
+
+
 @dataclass(slots=True)
 class Program:
     """The commands for one set of shapes, with the arena planned; thread-safe."""
@@ -116,9 +120,9 @@ class Program:
         return tuple(index for index, slot in enumerate(self.outputs) if not self.is_buffer(self.root(slot)))
 
     @property
-    def is_compiled(self) -> bool:
-        """Whether no step runs in the reference."""
-        return all(command.bound is not None for command in self.commands)
+    def is_silent(self) -> bool:
+        """Whether no step computes in the reference, where NumPy may warn of numbers that are not finite."""
+        return all(command.bound is not None or command.step.node.operator in _MOVING for command in self.commands)
 
     def is_buffer(self, slot: int) -> bool:
         """Whether a slot has a place of its own in the arena."""
@@ -286,6 +290,8 @@ class Instance:
         values, step = self._values, command.step
         buffers = [values[slot] if self._program.is_buffer(slot) else None for slot in command.outputs]
         freed = [slot for slot in step.free if slot in self._dynamic]
+        if len(buffers) == 1 and buffers[0] is None:
+            return self._dynamic_call(command, freed)
 
         def call() -> None:
             results = call_step(step, [values.get(slot) for slot in command.inputs])
@@ -299,6 +305,18 @@ class Instance:
                         f"node '{step.node.label}' ({step.node.operator}) gave the shape {buffer.shape} before and now "
                         f"gives {result.shape} for inputs of the same shapes; please report this"
                     )
+            for slot in freed:
+                values[slot] = None
+
+        return call
+
+    def _dynamic_call(self, command: Command, freed: Sequence[int]) -> Callable[[], None]:
+        """A call of the reference kernel for one value that only a run knows the shape of."""
+        values, step, inputs, output = self._values, command.step, command.inputs, command.outputs[0]
+
+        def call() -> None:
+            (result,) = call_step(step, [values.get(slot) for slot in inputs])
+            values[output] = self._apart(result)
             for slot in freed:
                 values[slot] = None
 
