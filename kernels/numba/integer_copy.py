@@ -164,6 +164,21 @@ def pack_constant_matrix(b: Array, zero_points: tuple[int, ...]) -> Right:
     return pack_weights(b.T, zero_points, 1)
 
 
+def pack_filters(w: Array, zero_points: tuple[int, ...], group: int, together: int) -> Right:
+    """Pack the filters of groups, of which some neighbouring ones become one with as many times the channels.
+
+    What filters have at the channels of others is their zero point, which counts for nothing.
+    """
+    if together == 1:
+        return pack_weights(w, zero_points, group)
+    count, (filters, channels) = w.shape[0] // group, w.shape[:2]
+    joined = np.empty((filters, together, channels, *w.shape[2:]), w.dtype)
+    joined[...] = np.broadcast_to(zero_points, filters).reshape(-1, *(1,) * w.ndim)
+    numbers = np.arange(filters)
+    joined[numbers, numbers // count % together] = w
+    return pack_weights(joined.reshape(filters, together * channels, *w.shape[2:]), zero_points, group // together)
+
+
 def pack_weights(w: Array, zero_points: tuple[int, ...], group: int) -> Right:
     """Pack weights (filters, channels, kernel...) of bytes, with one zero point or one for each filter.
 

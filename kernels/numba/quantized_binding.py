@@ -11,7 +11,15 @@ import numpy as np
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.geometry import Windows
 from onnxlite.kernels.numba.channels_last import Padding, patches
-from onnxlite.kernels.numba.integer_copy import UNIT, Copy, Right, groups, pack_constant_matrix, pack_weights
+from onnxlite.kernels.numba.integer_copy import (
+    UNIT,
+    Copy,
+    Right,
+    groups,
+    pack_constant_matrix,
+    pack_filters,
+    pack_weights,
+)
 from onnxlite.kernels.numba.integer_tile import BYTES, GROUP
 from onnxlite.kernels.numba.prepared import prepared
 from onnxlite.kernels.numba.quantized_product import (
@@ -173,8 +181,10 @@ def _table(items: list[tuple[int, int, int, int]]) -> Array:
 def bind_windows(left: Left, w: Array, w_zeros: tuple[int, ...], where: Windows, group: int, f: Finish) -> Bound:
     """A convolution of images with the channels last, with constant weights (filters, channels, kernel...)."""
     x = left.x
-    images, channels, filters = x.shape[0], w.shape[1], w.shape[0] // group
-    right: Right = prepared(w, pack_weights, w_zeros, group)
+    together = _groups_together(group, w.shape[0] // group)
+    right: Right = prepared(w, pack_filters, w_zeros, group, together)
+    group //= together
+    images, channels, filters = x.shape[0], w.shape[1] * together, w.shape[0] // group
     group_size = groups(channels) * GROUP * UNIT
     pixel = group * group_size
     p = patches(where, pixel, group_size)
@@ -191,6 +201,11 @@ def bind_windows(left: Left, w: Array, w_zeros: tuple[int, ...], where: Windows,
     table = _table([(g * group_size, g * size, g * filters, g * filters) for g in range(group)])
     shape = (images, *where.output, w.shape[0])
     return _bound(left, right, f, p.starts, p.taps, table, product, copy, in_place, images, shape)
+
+
+def _groups_together(group: int, filters: int) -> int:
+    """How many groups are multiplied together, so that their filters fill a panel that they would leave empty."""
+    return max((n for n in range(1, group + 1) if group % n == 0 and n * filters <= TILE_COLUMNS), default=1)
 
 
 def copy_of(padding: Padding | None, image: tuple[int, ...], group: int, channels: int, signed: int) -> Copy:
