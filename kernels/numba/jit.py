@@ -19,12 +19,13 @@ from types import FunctionType
 from typing import Any
 
 import llvmlite
+import llvmlite.binding as llvm
 import numba
 import numpy as np
 from numba.core import compiler
 from numba.core.caching import _Cache
 from numba.core.environment import Environment
-from numba.core.runtime import rtsys
+from numba.core.runtime._nrt_python import c_helpers
 
 from onnxlite.kernels.cache_folder import cache_folder
 from onnxlite.kernels.numba import store
@@ -50,9 +51,6 @@ class LedgerEntry:
 
 #: What was compiled or loaded in this process, in order.
 LEDGER: list[LedgerEntry] = []
-
-#: What is called, once, before code is next compiled or loaded: it may define symbols that the code refers to.
-BEFORE_LINKING: list[Callable[[], None]] = []
 
 
 def jit(function: Callable[..., Any] | None = None, *, reassociate: bool = False, inline: bool = False) -> Any:
@@ -136,11 +134,9 @@ class _DiskCache(_Cache):  # type: ignore[misc]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         self._started = time.perf_counter()
-        # What machine code calls.  The rest of Numba is for compiling: its compiler imports it, in half a second.
-        rtsys.initialize(target_context)
+        _link_runtime()
         path = self._path(sig, target_context.codegen())
         data = store.read(path) if path else None
-        _link()
         if data is None:
             return None
         try:
@@ -203,10 +199,14 @@ class _DiskCache(_Cache):  # type: ignore[misc]
         return folder / f"{self._name.rpartition('.')[2]}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.kernel"
 
 
-def _link() -> None:
-    """Define the symbols that machine code refers to."""
-    while BEFORE_LINKING:
-        BEFORE_LINKING.pop()()
+@cache
+def _link_runtime() -> None:
+    """Tell machine code where the functions of Numba's runtime are.
+
+    The rest of Numba's preparations are for compiling, take half a second and 60 MiB, and are made by its compiler.
+    """
+    for name, address in c_helpers.items():
+        llvm.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
 
 
 class _Unpickler(pickle.Unpickler):

@@ -23,7 +23,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from onnxlite.kernels.numba.jit import BEFORE_LINKING, jit
+from onnxlite.kernels.numba.jit import jit
 
 _INT = ir.IntType(64)
 _BYTES = ir.IntType(8).as_pointer()
@@ -36,9 +36,6 @@ _KINDS: dict[str, tuple[Any, Any, Any]] = {
 
 #: One function for each sealed one, which compiles it ahead of its first call.
 COMPILERS: list[Callable[[], None]] = []
-
-#: The addresses of slots by their symbols, of which compiled code does not know yet.
-_undefined: dict[str, int] = {}
 
 #: What must stay in memory as long as compiled code may run.
 _KEPT: list[Any] = []
@@ -53,7 +50,7 @@ def sealed(function: Callable[..., None] | None = None, *, reassociate: bool = F
         return lambda f: sealed(f, reassociate=reassociate)
     kinds = [_KINDS[kind] for name, kind in function.__annotations__.items() if name != "return"]
     symbol = f"{function.__module__}.{function.__qualname__}"
-    _define(symbol, _slot(jit(function, reassociate=reassociate), kinds))
+    llvm.add_symbol(symbol, _slot(jit(function, reassociate=reassociate), kinds))
     signature = types.void(*(kind[0] for kind in kinds))
     # What Numba's calling convention adds: places for the result and for an exception, and a status.
     callee_type = ir.FunctionType(
@@ -68,8 +65,8 @@ def sealed(function: Callable[..., None] | None = None, *, reassociate: bool = F
                 context.cast(builder, value, source, target)
                 for value, source, target in zip(given, caller.args[0].types, signature.args, strict=True)
             ]
-            getter = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_INT, []), symbol)
-            slot = builder.inttoptr(builder.call(getter, []), _INT.as_pointer())
+            known = builder.module.globals
+            slot = known[symbol] if symbol in known else ir.GlobalVariable(builder.module, _INT, symbol)
             callee = builder.inttoptr(builder.load_atomic(slot, "acquire", 8), callee_type.as_pointer())
             place = cgutils.alloca_once_value(builder, ir.Constant(_BYTES, None))
             builder.call(callee, [place, place, *numbers])
@@ -99,22 +96,3 @@ def _slot(dispatcher: Any, kinds: list[tuple[Any, Any, Any]]) -> int:
     slot.value = ctypes.cast(binder, ctypes.c_void_p).value or 0
     _KEPT.extend((slot, binder, dispatcher))
     return ctypes.addressof(slot)
-
-
-def _define(symbol: str, address: int) -> None:
-    """Give compiled code a function of this name that returns the address, before it is next linked."""
-    if not _undefined:
-        BEFORE_LINKING.append(_define_all)
-    _undefined[symbol] = address
-
-
-def _define_all() -> None:
-    """Compile these functions, all at once."""
-    text = "\n".join(f'define i64 @"{symbol}"() {{ ret i64 {address} }}' for symbol, address in _undefined.items())
-    machine = llvm.Target.from_default_triple().create_target_machine()
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(text), machine)
-    engine.finalize_object()
-    for symbol in _undefined:
-        llvm.add_symbol(symbol, engine.get_function_address(symbol))
-    _undefined.clear()
-    _KEPT.append(engine)

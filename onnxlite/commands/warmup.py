@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -50,7 +51,8 @@ def main(options: argparse.Namespace) -> int:
 
 def _count(plan: Plan, calls: Counter[str]) -> None:
     """Add how often a run of the plan, the bodies of its loops once, calls each kernel."""
-    for program in plan.programs.programs() if plan.programs is not None else ():  # type: ignore[attr-defined]
+    programs: Sequence[Any] = plan.programs.programs() if plan.programs is not None else ()  # type: ignore[attr-defined]
+    for program in programs:
         for command in program.commands:
             if command.bound is not None:
                 function = command.bound.function.py_func

@@ -77,9 +77,6 @@ class ProgramRunner(Protocol):
     def find(self, given: Sequence[Any]) -> ShapedProgram | None:
         """The program for inputs, and captured values, of these shapes and types, if there is one."""
 
-    def programs(self) -> Sequence[ShapedProgram]:
-        """The programs that are kept, the one that ran last at the end."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
