@@ -78,7 +78,8 @@ def convolve_exactly(  # type: ignore[no-untyped-def]
         starts[position] = (inside // width * row_length + inside % width) * layer.run
     for tap in range(_TAPS):
         taps[tap] = (tap // 3 * row_length + tap % 3) * layer.run
-    arguments = (padded, starts, taps, packed, y, target, bias, residual, layer, f, spare)
+    nothing = packed[:, :0]
+    arguments = (padded, starts, taps, packed, y, target, bias, residual, layer, f, spare, nothing, taps[:0])
     parallel_for(pool, convolve_pieces, arguments, piece_count(layer), 1)
 
 

@@ -148,3 +148,15 @@ def test_what_is_declined(inputs: tuple[Array, ...], attributes: dict[str, Any])
     refused = answer("Conv", *inputs, **attributes)
     assert isinstance(refused, Declined)
     assert refused.reason
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("group", [1, 2])
+def test_rows_that_the_first_cache_cannot_hold_are_copied(stride: int, group: int) -> None:
+    channels = 1024 // stride
+    x, w, b = noise(1, 23 * stride, 12 * stride, channels), noise(512, channels // group, 1, 1) / 32, noise(512)
+    residual = noise(1, *reference("Conv", x, w, b, group=group, strides=(stride, stride)).shape[1:])
+    check(x, w, b, residual, group=group, strides=(stride, stride), activation="Relu")
+    bound = answer("Conv", x, w, b, strides=(stride, stride), group=group)
+    layer = next(argument for argument in bound.arguments if isinstance(argument, direct.Layer))
+    assert bool(layer.apart) == (group == 1)
