@@ -223,3 +223,9 @@ def lp_pool_2(
 ) -> Bound | Declined:
     """LpPool without dilations and ceil mode (ONNX LpPool-2 and 11)."""
     return _lp(x, kernel_shape, p, strides=strides, pads=pads, auto_pad=auto_pad)
+
+
+@op("GlobalLpPool", since=2)
+def global_lp_pool(x: ArraySpec, *, p: int = 2) -> Bound | Declined:
+    """The p-norm over the spatial axes (ONNX GlobalLpPool-22)."""
+    return _lp(x, x.shape[2:], p)

@@ -136,6 +136,7 @@ def test_lp_pool(seed: int, rank: int, dtype: Any, p: int) -> None:
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((2, 2, *rng.integers(3, 7, rank))).astype(dtype)
     _check("LpPool", 18, x, rtol=1e-5, p=p, ceil_mode=seed % 2, **_windows(rng, rank))
+    _check("GlobalLpPool", 2, x, rtol=1e-5, p=p)
 
 
 _REDUCTIONS = st.sampled_from(["none", "add", "mul", "min", "max"])
