@@ -182,15 +182,18 @@ def _added(code: VectorCode, sums: list[list[Any]], places: list[Any], added: An
     end = builder.block
     builder.branch(after)
     builder.position_at_end(after)
-    results = []
-    for row, total in zip(sums, totals, strict=True):
-        results.append([])
-        for value, sum_ in zip(row, total, strict=True):
-            merged = builder.phi(code.vector)
-            merged.add_incoming(value, before)
-            merged.add_incoming(sum_, end)
-            results[-1].append(merged)
-    return results
+    return [
+        [_merged(code, (value, before), (total, end)) for value, total in zip(row, added, strict=True)]
+        for row, added in zip(sums, totals, strict=True)
+    ]
+
+
+def _merged(code: VectorCode, *ways: tuple[Any, Any]) -> Any:
+    """A vector that has one of several values, by the block that was left."""
+    merged = code.builder.phi(code.vector)
+    for value, block in ways:
+        merged.add_incoming(value, block)
+    return merged
 
 
 #: The micro-kernels, by the rows and the vectors of columns of the tile that they compute:
