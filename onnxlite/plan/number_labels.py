@@ -55,9 +55,13 @@ def _texts(node: Node) -> tuple[str, ...]:
     # One score with other than two labels chooses between "0" and "1", which are none of them.
     if len(labels) < 2 or node.attributes.get(_NUMBERS[node.op_type]):
         return ()
-    scored = {
-        "LinearClassifier": lambda: len(node.attributes.get("intercepts") or ()),
-        "TreeEnsembleClassifier": lambda: max(node.attributes.get("class_ids") or (0,)) + 1,
-        "SVMClassifier": lambda: len(labels),
-    }[node.op_type]()
-    return labels if len(labels) == 2 or scored == len(labels) else ()
+    return labels if len(labels) == 2 or _scores(node, len(labels)) == len(labels) else ()
+
+
+def _scores(node: Node, labels: int) -> int:
+    """How many classes have a score, as far as the attributes say."""
+    if node.op_type == "LinearClassifier":
+        return len(node.attributes.get("intercepts") or ())
+    if node.op_type == "TreeEnsembleClassifier":
+        return int(max(node.attributes.get("class_ids") or (0,))) + 1
+    return labels
