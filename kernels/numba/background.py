@@ -6,10 +6,12 @@ A model's first answer then does not wait for the compiler.  ``ONNXLITE_COMPILE=
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from onnxlite.kernels.numba.jit import signature_of
@@ -24,6 +26,12 @@ _requests: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
 _pending: set[tuple[int, Any]] = set()
 _lock = threading.Lock()
 _threads: list[threading.Thread] = []
+
+#: The first answers that are under way, and whether there is none; the compiler waits so many seconds for that at most.
+_answering = 0
+_calm = threading.Event()
+_calm.set()
+_PATIENCE = 5.0
 
 
 def waits_by_default() -> bool:
@@ -51,6 +59,22 @@ def compile_later(function: Any, arguments: tuple[Any, ...]) -> None:
             thread.start()
 
 
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let the compiler wait: a first answer needs the processor and the interpreter for itself."""
+    global _answering
+    with _lock:
+        _answering += 1
+        _calm.clear()
+    try:
+        yield
+    finally:
+        with _lock:
+            _answering -= 1
+            if not _answering:
+                _calm.set()
+
+
 def is_idle() -> bool:
     """Whether nothing waits for the compiler."""
     with _lock:
@@ -59,9 +83,11 @@ def is_idle() -> bool:
 
 def _work() -> None:
     for compile_sealed in COMPILERS:
+        _calm.wait(_PATIENCE)
         compile_sealed()
     while True:
         function, signature = _requests.get()
+        _calm.wait(_PATIENCE)
         try:
             function.compile(signature)
         except Exception:

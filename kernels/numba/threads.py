@@ -327,6 +327,12 @@ class ThreadPool:
         self._threads: list[threading.Thread] = []
         self._started = self.threads == 1
 
+    def calls(self) -> list[tuple[Any, tuple[Any, ...]]]:
+        """The compiled functions that the pool needs before its threads start, with their arguments."""
+        if self._started:
+            return []
+        return [(_begin, (self.block,)), (_end, (self.block,)), (_serve, (self.block, 1))]
+
     def _start(self) -> None:
         with self._lock:
             if self._started:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 from onnxlite.errors import OnnxliteError
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.mapped import mapped_file
-from onnxlite.kernels.numba.background import compile_later, is_ready
+from onnxlite.kernels.numba.background import compile_later, is_ready, undisturbed
 from onnxlite.kernels.numba.jit import entry_point
 from onnxlite.kernels.numba.prepared import in_memory
 from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, Input, Output, Pool, Scratch, View
@@ -49,6 +50,7 @@ class Programs:
         self._answers = Answers(plan.steps, constant_slots(weights.values))
         self._programs: OrderedDict[Any, Program] = OrderedDict()
         self._made = 0
+        self._answered = False
         self._lock = threading.Lock()
 
     def run(self, inputs: Sequence[Any], captured: Sequence[Any]) -> list[Any]:
@@ -60,8 +62,9 @@ class Programs:
         with self._lock:
             self._weights.restore(for_good=self._made >= _MAX_PROGRAMS)
             walk = _Walk(self._plan, self._weights, self._answers, given, self._pool, self._wait)
-        with self._pool:
+        with undisturbed() if not self._answered else nullcontext(), self._pool if self._may_wake() else nullcontext():
             results = walk.run()
+        self._answered = True
         if not walk.complete:
             return results
         program = walk.program(self._arenas)
@@ -71,6 +74,13 @@ class Programs:
             while len(self._programs) > _MAX_PROGRAMS:
                 self._programs.popitem(last=False)
         return results
+
+    def _may_wake(self) -> bool:
+        """Whether the pool's threads can be woken without waiting for the compiler."""
+        missing = [call for call in self._pool.calls() if not self._wait and not is_ready(*call)]
+        for call in missing:
+            compile_later(*call)
+        return not missing
 
     def find(self, given: Sequence[Any]) -> Program | None:
         """The program for inputs, and captured values, of these shapes and types, if there is one."""

@@ -2,7 +2,8 @@
 
 Every value of these types between two operators that can work in float32 becomes one of float32, so nothing is rounded
 or overflows on the way; a value that is asked for, or that an operator reads as it is, is rounded once.  Constants are
-stored as float32.  A Cast to float16 rounds as ever.
+stored as float32.  A Cast to float16 rounds as ever.  A graph without layers, products with constant weights, is left
+as it is: the casts at its ends would cost what the arithmetic saves.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from onnxlite.plan.infer import types_beside
 #: The types that are widened, by their names in ONNX, with the numbers that a Cast calls them by.
 _HALVES = {"float16": TensorProto.FLOAT16, "bfloat16": TensorProto.BFLOAT16}
 
+#: The operators of layers, whose second input is the weights.
+_LAYERS = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm", "LSTM", "GRU", "RNN"})
+
 #: Operators whose results depend on the type's precision, or state it.
 _EXACT = frozenset({"QuantizeLinear", "DequantizeLinear", "BitCast", "Cast", "CastLike"})
 _TYPE_ATTRIBUTES = ("dtype", "output_dtype", "output_datatype", "to")
@@ -40,14 +44,21 @@ def widen(graph: Graph, keep: frozenset[str], outer: Mapping[str, Array]) -> Gra
     """
     types = types_beside(graph, {**outer, **graph.initializers})
     halves = {name: half for name, kind in types.items() if (half := _half(kind)) is not None}
-    if not halves:
+    constants = {**outer, **graph.initializers}
+    if not halves or not any(_is_layer(node, halves, constants) for node in graph.nodes):
         return graph
-    widening = _Widening(halves, {**outer, **graph.initializers}, dict(graph.initializers), [], set(), set(halves))
+    widening = _Widening(halves, constants, dict(graph.initializers), [], set(), set(halves))
     for node in graph.nodes:
         widening.take(node, _is_widened(node, types, halves))
     for name in sorted(keep & halves.keys()):
         widening.narrow(name)
     return replace(graph, nodes=tuple(widening.nodes), initializers=widening.initializers)
+
+
+def _is_layer(node: Node, halves: Mapping[str, str], constants: Mapping[str, Array]) -> bool:
+    """Whether a node multiplies halves with constant weights."""
+    weights = node.inputs[1:2] if node.op_type in _LAYERS and not node.domain else ()
+    return any(name in halves and name in constants for name in weights)
 
 
 def _half(kind: ValueType | None) -> str | None:

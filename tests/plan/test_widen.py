@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,22 @@ from onnx import TensorProto, helper, numpy_helper
 
 import onnxlite
 from onnxlite.model import Graph, Node
+from onnxlite.plan import widen as module
 from onnxlite.plan.widen import widen
 
 sys.path.append(str(Path(__file__).parent))
 from image_graphs import made, node, operators, results
 
+
+@pytest.fixture(scope="module", autouse=True)
+def _layers_everywhere() -> Iterator[None]:
+    """Small graphs are widened as if they had layers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_is_layer", lambda *_: True)
+        yield
+
+
+IS_LAYER = module._is_layer
 HALVES = [np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)]
 NOISE = np.random.default_rng(5)
 
@@ -142,6 +153,15 @@ def test_random_networks_agree(data: st.DataObject, dtype: Any) -> None:
         names.append(name)
     kept = data.draw(st.sets(st.sampled_from(names[1:])))
     of(nodes, x, outputs=(names[-1],), keep=sorted(kept - {names[-1]}), **constants)
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_a_graph_without_layers_is_left_alone(monkeypatch: pytest.MonkeyPatch, constant: bool) -> None:
+    monkeypatch.setattr(module, "_is_layer", IS_LAYER)
+    x, w = noise(3, 4), noise(4, 5)
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("Softmax", ["a"], ["y"])]
+    graph = made(nodes, ["x"] if constant else ["x", "w"], ["y"], {"w": w} if constant else {}, {"x": x, "w": w})
+    assert (widen(graph, frozenset(["y"]), {}) is graph) != constant
 
 
 def test_a_session_computes_a_model_of_halves_in_float32() -> None:
