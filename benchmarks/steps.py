@@ -33,7 +33,7 @@ def is_settled(session: Any) -> bool:
     """Whether a session that has run has all the compiled kernels that it is going to have."""
     if session.plan.programs is None:
         return True
-    from onnxlite.kernels.numba.background import is_idle
+    from onnxlite.kernels.numba.machine.background import is_idle
 
     return is_idle() and _program(session.plan) is not None
 

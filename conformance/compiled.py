@@ -9,8 +9,8 @@ import numpy as np
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba import COMPILED
+from onnxlite.kernels.numba.machine.threads import ThreadPool, thread_pool
 from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, View
-from onnxlite.kernels.numba.threads import ThreadPool, thread_pool
 from onnxlite.plan.specialize import call_bound, counted_entries
 from onnxlite.plan.weights import as_constant
 

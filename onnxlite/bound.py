@@ -18,9 +18,10 @@ from onnxlite.kernels.mapped import forget, mapped_file
 from onnxlite.model import Graph, Model, Value, ValueType
 from onnxlite.model.walk import all_arrays
 from onnxlite.options import GraphOptimizationLevel, RunOptions
-from onnxlite.plan import Binding, Plan, bind, prepare, run_plan
+from onnxlite.passes.optimize import optimize
+from onnxlite.passes.prepare import prepare
+from onnxlite.plan import Binding, Plan, bind, run_plan
 from onnxlite.plan.bind import Remaking
-from onnxlite.plan.optimize import optimize
 from onnxlite.plan.termination import terminable
 from onnxlite.providers import Provider
 from onnxlite.shortcuts import Shortcuts

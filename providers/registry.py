@@ -64,7 +64,7 @@ class Provider(Protocol):
 class TableProvider:
     """A provider that looks its kernels up in tables, the first table first.
 
-    ``compiles`` says that its kernels are builders: graphs are rewritten to suit them (``onnxlite.plan.optimize``).
+    ``compiles`` says that its kernels are builders: graphs are rewritten to suit them (``onnxlite.passes.optimize``).
     """
 
     name: str

@@ -1,6 +1,6 @@
 """The reference of ``onnxlite.OverlapAdd``: the second half of a transposed convolution.
 
-It is no operator of ONNX: `onnxlite.plan.lower_transposed` makes it.
+It is no operator of ONNX: `onnxlite.passes.lower_transposed` makes it.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from rich.table import Table
 from onnxlite.kernels.cache_folder import cache_folder, choose_cache_folder
 
 if TYPE_CHECKING:
-    from onnxlite.kernels.numba.store import Entry
+    from onnxlite.kernels.numba.machine.store import Entry
 
 _PREFIX = "onnxlite.kernels.numba."
 
@@ -49,7 +49,7 @@ def main(options: argparse.Namespace) -> int:
     if folder is None:
         print("there is no cache: ONNXLITE_CACHE_DIR is empty", file=sys.stderr)
         return 1
-    from onnxlite.kernels.numba import store
+    from onnxlite.kernels.numba.machine import store
 
     if options.clear and options.kernel is None:
         print(f"removed {store.clear(folder)} kernels from {folder}")
@@ -74,7 +74,7 @@ def _is_current(entry: Entry) -> bool:
     """Whether this version of the package would use the file on this machine."""
     from numba.core.registry import cpu_target
 
-    from onnxlite.kernels.numba.jit import processor, versions
+    from onnxlite.kernels.numba.machine.jit import processor, versions
 
     description = entry.description
     module = description.kernel
@@ -89,7 +89,7 @@ def _print_code(entry: Entry, assembly: bool) -> None:
     print(f"# {description.kernel} ({description.place})")
     print(f"# {description.signature}")
     if assembly:
-        from onnxlite.kernels.numba.assembly import assembly_of
+        from onnxlite.kernels.numba.machine.assembly import assembly_of
 
         print(assembly_of(entry.path) or "# the machine code cannot be shown on this machine")
     else:

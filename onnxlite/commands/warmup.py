@@ -63,7 +63,7 @@ def _count(plan: Plan, calls: Counter[str]) -> None:
 
 
 def _print(calls: Mapping[str, int]) -> None:
-    from onnxlite.kernels.numba.jit import LEDGER
+    from onnxlite.kernels.numba.machine.jit import LEDGER
 
     table = Table("kernel", "seconds", "KiB", "from", "steps", title="compiled kernels", title_justify="left")
     ledger = list(LEDGER)

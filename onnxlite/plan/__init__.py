@@ -3,6 +3,5 @@
 from onnxlite.plan.bind import Binding, bind
 from onnxlite.plan.place import Placement, place
 from onnxlite.plan.plan import Plan, Step, execute, run_plan
-from onnxlite.plan.prepare import prepare
 
-__all__ = ["Binding", "Placement", "Plan", "Step", "bind", "execute", "place", "prepare", "run_plan"]
+__all__ = ["Binding", "Placement", "Plan", "Step", "bind", "execute", "place", "run_plan"]

@@ -31,7 +31,7 @@ class Binding:
         wrap: Put around the call of every step, for hooks (trace, debug, profile); None costs a run nothing.
         threads: How many threads compiled kernels may use; 0: one for each processor of the process.
         wait_for_compiler: Whether the first call of a compiled kernel waits until it is compiled, or goes to the
-            reference meanwhile; None: as the environment says (``onnxlite.kernels.numba.background``).
+            reference meanwhile; None: as the environment says (``onnxlite.kernels.numba.machine.background``).
         arenas: The memory that compiled programs run in.
     """
 
@@ -108,8 +108,8 @@ def _with_programs(plan: Plan, binding: Binding, remaking: Remaking) -> Plan:
     if binding.wrap is not None or not any(step.builder for step in plan.steps):
         return plan
     # Imported here: without compiled kernels, nobody pays for Numba.
-    from onnxlite.kernels.numba.background import waits_by_default
-    from onnxlite.kernels.numba.threads import default_threads, thread_pool
+    from onnxlite.kernels.numba.machine.background import waits_by_default
+    from onnxlite.kernels.numba.machine.threads import default_threads, thread_pool
     from onnxlite.plan.specialize import Programs
     from onnxlite.plan.weights import Weights
 

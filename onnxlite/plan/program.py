@@ -19,9 +19,9 @@ import numpy as np
 
 from onnxlite.errors import RuntimeException
 from onnxlite.kernels.arrays import Array
-from onnxlite.kernels.numba.jit import entry_point
+from onnxlite.kernels.numba.machine.jit import entry_point
+from onnxlite.kernels.numba.machine.threads import ThreadPool
 from onnxlite.kernels.numba.spec import Bound, Input, Output, Pool, Scratch
-from onnxlite.kernels.numba.threads import ThreadPool
 from onnxlite.plan.arena import Arena, Arenas, Lifetime, plan_offsets
 from onnxlite.plan.plan import Step, call_step
 

@@ -15,11 +15,11 @@ import numpy as np
 from onnxlite.errors import OnnxliteError
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.mapped import mapped_file
-from onnxlite.kernels.numba.background import compile_later, is_ready, undisturbed
-from onnxlite.kernels.numba.jit import entry_point
+from onnxlite.kernels.numba.machine.background import compile_later, is_ready, undisturbed
+from onnxlite.kernels.numba.machine.jit import entry_point
+from onnxlite.kernels.numba.machine.threads import ThreadPool
 from onnxlite.kernels.numba.prepared import in_memory
 from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined, Input, Output, Pool, Scratch, View
-from onnxlite.kernels.numba.threads import ThreadPool
 from onnxlite.plan.answers import Answer, Answers, constant_slots
 from onnxlite.plan.arena import Arenas
 from onnxlite.plan.branch import taken_branch

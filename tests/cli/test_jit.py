@@ -16,7 +16,7 @@ import onnxlite
 from onnxlite.cli import main
 from onnxlite.kernels import cache_folder as folders
 from onnxlite.kernels.cache_folder import SIZE_VARIABLE, cache_limit
-from onnxlite.kernels.numba import store
+from onnxlite.kernels.numba.machine import store
 
 
 @pytest.fixture

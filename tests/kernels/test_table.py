@@ -16,7 +16,7 @@ SCHEMAS = sorted(
 )
 
 #: Names the tensors of the graph around it instead of computing on its inputs: a pass over the graph replaces it by
-#: ordinary nodes (onnxlite/plan/gradient.py), so that no node is left for a kernel.
+#: ordinary nodes (onnxlite/gradient), so that no node is left for a kernel.
 REPLACED_BY_A_PASS = {("ai.onnx.preview.training", "Gradient")}
 
 

@@ -15,7 +15,8 @@ from onnxlite.errors import InvalidGraph, NotImplemented
 from onnxlite.kernels.numpy import REFERENCE
 from onnxlite.kernels.op import KernelTable
 from onnxlite.model import Graph, Node, Value, load_model
-from onnxlite.plan import Binding, Plan, bind, place, prepare, run_plan
+from onnxlite.passes.prepare import prepare
+from onnxlite.plan import Binding, Plan, bind, place, run_plan
 from onnxlite.plan.plan import ABSENT, DISCARDED, FIRST
 from onnxlite.providers import Declined, Operator, TableProvider
 

@@ -13,7 +13,8 @@ from onnx import parser
 from onnxlite.errors import InvalidGraph, OnnxliteError, RuntimeException
 from onnxlite.kernels.op import KernelTable
 from onnxlite.model import Graph, load_model
-from onnxlite.plan import Binding, Plan, bind, execute, prepare, run_plan
+from onnxlite.passes.prepare import prepare
+from onnxlite.plan import Binding, Plan, bind, execute, run_plan
 from onnxlite.providers import Provider, TableProvider
 
 X = np.array([1.0, -2.0], np.float32)

@@ -16,7 +16,7 @@ from onnxlite.model.types import TensorType, ValueType
 from onnxlite.plan import remembered
 from onnxlite.plan.remembered import remembered_types
 
-sys.path.append(str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).parents[1] / "graphs"))
 from image_graphs import node
 
 

@@ -24,7 +24,7 @@ from onnxlite.plan.program import Alias, Buffer, Constant, Dynamic, Program
 from onnxlite.plan.specialize import Programs
 from onnxlite.providers import TableProvider
 
-sys.path.append(str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).parents[1] / "graphs"))
 from program_graphs import OPSET, Sketch, negate, numbers, providers, reference, sketches
 
 SETTINGS = settings(

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from onnxlite.kernels.arrays import Array
+from onnxlite.kernels.numba.machine.threads import thread_pool
 from onnxlite.kernels.numba.spec import Bound, Declined, Input, Output, Pool, Scratch, View
-from onnxlite.kernels.numba.threads import thread_pool
 
 _BORDER = 64
 #: The byte that memory for integers is filled with.

@@ -17,8 +17,9 @@ from onnxlite.conformance.differential import assert_same, kernel_outputs
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.dtypes import element_type
 from onnxlite.kernels.expression import constant
-from onnxlite.kernels.numba import COMPILED, elementwise
-from onnxlite.kernels.numba.formula import all_formulas
+from onnxlite.kernels.numba import COMPILED
+from onnxlite.kernels.numba.elementwise.elementwise import elementwise
+from onnxlite.kernels.numba.elementwise.formula import all_formulas
 from onnxlite.kernels.numba.spec import View
 
 SETTINGS = settings(max_examples=60, deadline=None, derandomize=True)

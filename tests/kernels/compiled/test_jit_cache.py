@@ -15,15 +15,15 @@ import pytest
 
 from onnxlite.kernels import cache_folder as folders
 from onnxlite.kernels.cache_folder import CACHE_VARIABLE, cache_folder
-from onnxlite.kernels.numba import jit as module
-from onnxlite.kernels.numba import store
-from onnxlite.kernels.numba.jit import LEDGER, jit
-from onnxlite.kernels.numba.sources import sources_of
+from onnxlite.kernels.numba.machine import jit as module
+from onnxlite.kernels.numba.machine import store
+from onnxlite.kernels.numba.machine.jit import LEDGER, jit
+from onnxlite.kernels.numba.machine.sources import sources_of
 
 #: A program of its own file with two kernels, that prints results and what the ledger says of each kernel.
 PROGRAM = """
 import json, sys
-from onnxlite.kernels.numba.jit import LEDGER, jit
+from onnxlite.kernels.numba.machine.jit import LEDGER, jit
 
 @jit
 def double(x):
@@ -239,7 +239,7 @@ def test_the_options_of_a_kernel_are_part_of_what_it_is(own_cache: Path) -> None
 
 _MADE_TWICE = """
 import sys
-from onnxlite.kernels.numba.jit import LEDGER, jit
+from onnxlite.kernels.numba.machine.jit import LEDGER, jit
 
 def counting(n):
     @jit
@@ -301,12 +301,12 @@ def test_the_folder_is_the_user_s_unless_the_variable_names_one(monkeypatch: pyt
 
 def test_a_kernel_depends_on_the_modules_that_its_own_imports_and_on_no_other() -> None:
     package = "onnxlite.kernels.numba"
-    assert sources_of(f"{package}.softmax") == sources_of(f"{package}.softmax")
-    needed = set(sources_of(f"{package}.convolution"))
-    assert set(sources_of(f"{package}.patch_product")) < needed
-    assert set(sources_of(f"{package}.threads")) < needed
-    assert not set(sources_of(f"{package}.topk")) <= needed
+    assert sources_of(f"{package}.reduction.softmax") == sources_of(f"{package}.reduction.softmax")
+    needed = set(sources_of(f"{package}.convolution.convolution"))
+    assert set(sources_of(f"{package}.convolution.patch_product")) < needed
+    assert set(sources_of(f"{package}.machine.threads")) < needed
+    assert not set(sources_of(f"{package}.reduction.topk")) <= needed
 
 
 def test_a_kernel_of_another_package_depends_on_all_sources_here() -> None:
-    assert set(sources_of("onnxlite.kernels.numba.topk")) < set(sources_of(__name__))
+    assert set(sources_of("onnxlite.kernels.numba.reduction.topk")) < set(sources_of(__name__))

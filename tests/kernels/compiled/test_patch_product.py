@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnxlite.kernels.arrays import Array
-from onnxlite.kernels.numba.jit import jit
-from onnxlite.kernels.numba.memory import address
-from onnxlite.kernels.numba.patch import ADD_RESIDUAL, ADD_RESIDUAL_LAST
-from onnxlite.kernels.numba.patch_product import multiply_patches, pack_filters, pad_bias, panel_width
-from onnxlite.kernels.numba.simd import HALF_ROWS, LANES, TILE_COLUMNS, TILE_ROWS
+from onnxlite.kernels.numba.convolution.patch import ADD_RESIDUAL, ADD_RESIDUAL_LAST
+from onnxlite.kernels.numba.convolution.patch_product import multiply_patches, pack_filters, pad_bias, panel_width
+from onnxlite.kernels.numba.machine.jit import jit
+from onnxlite.kernels.numba.machine.memory import address
+from onnxlite.kernels.numba.machine.simd import HALF_ROWS, LANES, TILE_COLUMNS, TILE_ROWS
 
 sys.path.append(str(Path(__file__).parent))
 from guarded_memory import GuardedMemory

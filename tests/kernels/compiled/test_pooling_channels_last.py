@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from onnxlite.kernels.arrays import Array
-from onnxlite.kernels.numba.simd import LANES
+from onnxlite.kernels.numba.machine.simd import LANES
 from onnxlite.kernels.numba.spec import ArraySpec, Declined
 from onnxlite.kernels.numba.table import COMPILED
 

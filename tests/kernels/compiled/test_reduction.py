@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from onnxlite.conformance.compiled import KernelDeclined, bind_and_run
 from onnxlite.conformance.differential import assert_same, kernel_outputs
-from onnxlite.kernels.numba.reduction import collapsed
+from onnxlite.kernels.numba.reduction.reduction import collapsed
 
 FEW = settings(max_examples=60, deadline=None, derandomize=True)
 

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnxlite.kernels.arrays import Array
-from onnxlite.kernels.numba import threads as module
-from onnxlite.kernels.numba.jit import jit
-from onnxlite.kernels.numba.threads import ThreadPool, default_threads, parallel_for, thread_pool
+from onnxlite.kernels.numba.machine import threads as module
+from onnxlite.kernels.numba.machine.jit import jit
+from onnxlite.kernels.numba.machine.threads import ThreadPool, default_threads, parallel_for, thread_pool
 
 SETTINGS = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -235,7 +235,7 @@ def test_a_forked_process_uses_the_pools_of_its_parent() -> None:
 
 def test_a_process_with_waiting_threads_ends() -> None:
     program = (
-        "from onnxlite.kernels.numba.threads import thread_pool\n"
+        "from onnxlite.kernels.numba.machine.threads import thread_pool\n"
         "pool = thread_pool(4)\n"
         "with pool: pass\n"
         "pool.__enter__()\n"

@@ -14,9 +14,9 @@ import pytest
 
 from onnxlite.kernels import special
 from onnxlite.kernels.cache_folder import CACHE_VARIABLE
-from onnxlite.kernels.numba import vectormath
-from onnxlite.kernels.numba.jit import jit
-from onnxlite.kernels.numba.lanes import load, store
+from onnxlite.kernels.numba.machine import vectormath
+from onnxlite.kernels.numba.machine.jit import jit
+from onnxlite.kernels.numba.machine.lanes import load, store
 
 #: For each function: the truth in float64, and the largest error in ULP that its docstring promises.
 FUNCTIONS: dict[str, tuple[Callable[..., Any], float]] = {

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.geometry import windows
-from onnxlite.kernels.numba import winograd as module
-from onnxlite.kernels.numba.epilogue import COLUMN_BIAS, NO_BIAS, Epilogue, activation_code
-from onnxlite.kernels.numba.simd import LANES, TILE_COLUMNS
+from onnxlite.kernels.numba.convolution.convolution import winograd as module
+from onnxlite.kernels.numba.convolution.winograd import bind_winograd, tile_size
+from onnxlite.kernels.numba.machine.simd import LANES, TILE_COLUMNS
+from onnxlite.kernels.numba.product.epilogue import COLUMN_BIAS, NO_BIAS, Epilogue, activation_code
 from onnxlite.kernels.numba.spec import ArraySpec, Input
-from onnxlite.kernels.numba.winograd import bind_winograd, tile_size
 
 sys.path.append(str(Path(__file__).parent))
 from guarded_memory import run_alike

@@ -1,0 +1,1 @@
+"""Convolutions of float32 on images with the channels last."""

@@ -1,0 +1,1 @@
+"""Elementwise operators: their formulas, and kernels generated from expressions."""

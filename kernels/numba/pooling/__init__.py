@@ -1,0 +1,1 @@
+"""Pools: windows whose elements are combined."""

@@ -1,0 +1,1 @@
+"""Operators along axes: sums, extremes, normalisations, orders."""

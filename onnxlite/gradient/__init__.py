@@ -1,0 +1,1 @@
+"""Gradient (ai.onnx.preview.training) as reverse-mode differentiation of a graph."""
