@@ -53,9 +53,9 @@ def _copy_rows(a: Array, starts: Array, layer: Layer, own: Array) -> None:
 
 
 @jit
-def convolve_pieces(
+def convolve_pieces(  # type: ignore[no-untyped-def]
     start, stop, thread, a, starts, taps, weights, y, target, bias, residual, layer, f, spare, own, own_starts
-):  # type: ignore[no-untyped-def]
+):
     """Some of the (block of rows, part of the columns) pieces of one image."""
     filters = layer.filters
     stride = layer.groups * filters
