@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.geometry import windows
-from onnxlite.kernels.numba.convolution.convolution import direct
+from onnxlite.kernels.numba.convolution import direct
 from onnxlite.kernels.numba.convolution.direct import bind_convolution, convolve
 from onnxlite.kernels.numba.machine.simd import LANES, TILE_COLUMNS, TILE_ROWS
 from onnxlite.kernels.numba.product.epilogue import Epilogue

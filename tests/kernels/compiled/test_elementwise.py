@@ -18,7 +18,7 @@ from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.dtypes import element_type
 from onnxlite.kernels.expression import constant
 from onnxlite.kernels.numba import COMPILED
-from onnxlite.kernels.numba.elementwise.elementwise import elementwise
+from onnxlite.kernels.numba.elementwise import elementwise
 from onnxlite.kernels.numba.elementwise.formula import all_formulas
 from onnxlite.kernels.numba.spec import View
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.geometry import windows
-from onnxlite.kernels.numba.convolution.convolution import winograd as module
+from onnxlite.kernels.numba.convolution import winograd as module
 from onnxlite.kernels.numba.convolution.winograd import bind_winograd, tile_size
 from onnxlite.kernels.numba.machine.simd import LANES, TILE_COLUMNS
 from onnxlite.kernels.numba.product.epilogue import COLUMN_BIAS, NO_BIAS, Epilogue, activation_code
