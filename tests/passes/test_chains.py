@@ -29,8 +29,8 @@ def merged(*nodes: Node, x: Any = X, outputs: Sequence[str] = ("y",), **constant
     return after
 
 
-@pytest.mark.parametrize("first", permutations(range(3)))
-@pytest.mark.parametrize("second", permutations(range(3)))
+@pytest.mark.parametrize("first", list(permutations(range(3))))
+@pytest.mark.parametrize("second", list(permutations(range(3))))
 def test_transpositions(first: tuple[int, ...], second: tuple[int, ...]) -> None:
     after = merged(
         node("Transpose", ["x"], ["a"], perm=first),
