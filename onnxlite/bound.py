@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections import OrderedDict
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -39,6 +39,7 @@ class BoundModel:
         seed: Makes random operators without a seed of their own repeatable.
         threads: How many threads a kernel may use; 0 leaves the choice.
         level: The GraphOptimizationLevel.
+        disabled_passes: The names of graph passes that do not run (`onnxlite.passes.optimize.PASSES`).
         wait_for_compiler: See `Binding`.
 
     Raises:
@@ -53,10 +54,11 @@ class BoundModel:
         seed: int | None = None,
         threads: int = 0,
         level: int = GraphOptimizationLevel.ORT_ENABLE_ALL,
+        disabled_passes: Iterable[str] = (),
         wait_for_compiler: bool | None = None,
     ) -> None:
         self.providers = tuple(providers)
-        self._seed, self._level = seed, level
+        self._seed, self._level, self._disabled = seed, level, frozenset(disabled_passes)
         self._binding = Binding(self.providers, threads=threads, wait_for_compiler=wait_for_compiler)
         self._plans: OrderedDict[tuple[tuple[str, ...], tuple[str, ...]], Plan] = OrderedDict()
         self._lock = threading.Lock()
@@ -83,7 +85,8 @@ class BoundModel:
 
     def _rewritten(self, outputs: tuple[str, ...], fed: tuple[str, ...]) -> Graph:
         self._check_files()
-        return optimize(_with_inputs(self.graph, fed), outputs, self._level, self.providers)
+        graph = _with_inputs(self.graph, fed)
+        return optimize(graph, outputs, self._level, self.providers, disabled=self._disabled)
 
     def _check_files(self) -> None:
         """Make sure that weights are still in the files that they are in.

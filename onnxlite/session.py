@@ -54,8 +54,9 @@ class InferenceSession:
             first one that has a kernel for it; the NumPy reference serves what none of them does.  By default all that
             can run on this machine.
         provider_options: Options for each provider, where the names come without them.
-        kwargs: ``enable_fallback=0`` makes a provider that fails an error; ``disabled_optimizers`` and
-            ``read_config_from_model`` are accepted for onnxruntime's sake and have no effect.
+        kwargs: ``enable_fallback=0`` makes a provider that fails an error; ``disabled_optimizers`` names graph passes
+            that shall not run (`onnxlite.passes.optimize.PASSES`; other names are ignored); ``read_config_from_model``
+            is accepted for onnxruntime's sake and has no effect.
 
     Raises:
         NoSuchFile, InvalidProtobuf, NoModel, InvalidGraph: The model cannot be loaded.
@@ -78,6 +79,7 @@ class InferenceSession:
         if unknown:
             raise TypeError(f"InferenceSession() got an unexpected keyword argument '{unknown[0]}'")
         self._fallback = int(kwargs.get("enable_fallback", 1)) == 1
+        self._disabled_passes = tuple(kwargs.get("disabled_optimizers") or ())
         self._options = options = sess_options or SessionOptions()
         options.check_implemented()
         model = load_model(
@@ -111,6 +113,7 @@ class InferenceSession:
             default_seed() if seed is None else seed,
             max(self._options.intra_op_num_threads, 0),
             self._options.graph_optimization_level,
+            self._disabled_passes,
             waits_for_compiler(self._options._entries.get(COMPILE)),
         )
         report_fallback(bound.main_plan, list(created.values()), self._options)
@@ -314,12 +317,14 @@ class InferenceSession:
             "options": self._options,
             "providers": self._provider_options,
             "fallback": self._fallback,
+            "disabled_passes": self._disabled_passes,
             # The process that unpickles may not have registered them; reading the functions imports their modules.
             "operators": operators_used(self._model, [PROCESS_OPERATORS, self._carried]),
         }
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self._model, self._options, self._fallback = state["model"], state["options"], state["fallback"]
+        self._disabled_passes = state["disabled_passes"]
         for array in all_arrays(self._model):
             array.flags.writeable = False  # pickling forgets it
         self._carried = KernelTable()

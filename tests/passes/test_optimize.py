@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from onnxlite.model import Graph, Node, Value
 from onnxlite.options import GraphOptimizationLevel
 from onnxlite.passes.fuse_product import fuse_product
 from onnxlite.passes.layout import channels_last
-from onnxlite.passes.optimize import optimize
+from onnxlite.passes.optimize import PASSES, optimize
 from onnxlite.plan import Binding, bind, run_plan
 from onnxlite.providers import Declined, Operator, create_provider
 
@@ -236,3 +237,28 @@ def test_a_constant_result_is_the_caller_s_to_write_to() -> None:
         y, _ = session.run(None, {"x": noise(length)})
         np.testing.assert_array_equal(y, graph.initializers["k"] ** 2)
         y[:] = 0
+
+
+def test_a_pass_can_be_switched_off() -> None:
+    nodes = [node("Conv", ["x", "w"], ["a"]), node("Relu", ["a"], ["y"])]
+    graph = made(nodes, ["x"], ["y"], {"w": noise(4, 3, 3, 3)}, {"x": noise(1, 3, 8, 8)})
+    names = [one.name for one in PASSES]
+    assert len(set(names)) == len(names)
+    for name, left in (("channels_last", {"Conv": 1}), ("fuse_product", {"Relu": 1})):
+        on, off = (optimize(graph, ["y"], 99, PROVIDERS, None, frozenset(some)) for some in ((), (name,)))
+        assert operators(on) == {"Transpose": 2, "onnxlite.Conv": 1}
+        assert left.items() <= operators(off).items()
+        unknown = frozenset(["ConstantFolding"])
+        assert operators(optimize(graph, ["y"], 99, PROVIDERS, None, unknown)) == operators(on)
+    assert operators(optimize(graph, ["y"], 99, PROVIDERS, None, frozenset(names))) == operators(graph)
+
+
+def test_a_session_is_told_which_passes_do_not_run() -> None:
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["": 17]> g (float[2,3] x) => (float[2,3] y) { a = Exp(x) y = Neg(a) }"""
+    )
+    counts = []
+    for disabled in (None, ["fuse_elementwise"]):
+        session = onnxlite.InferenceSession(model, providers=["CPUExecutionProvider"], disabled_optimizers=disabled)
+        counts.append(len(pickle.loads(pickle.dumps(session)).explain_placement()))
+    assert counts == [1, 2]

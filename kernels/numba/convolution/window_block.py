@@ -29,6 +29,11 @@ class WindowRow(NamedTuple):
     dilation: int
     few: bool
 
+    @property
+    def columns(self) -> list[int]:
+        """The columns that the windows read, counted from the first."""
+        return sorted({p * self.stride + t * self.dilation for p in range(self.block) for t in range(self.taps)})
+
 
 #: How many neighbouring positions a kernel may compute at once, the best first.
 _BLOCKS = (8, 7, 4)
@@ -105,7 +110,7 @@ def columns_of_windows(
 ) -> dict[int, tuple[Any, Any]]:
     """For each column that the windows read, by its distance from the first: the bytes to it, and if it is inside."""
     found = {}
-    for distance in sorted({p * row.stride + t * row.dilation for p in range(row.block) for t in range(row.taps)}):
+    for distance in row.columns:
         shift = builder.mul(channels, _constant(4 * distance))
         # As an unsigned number, a column before the first one is behind the last one.
         inside = builder.icmp_unsigned("<", builder.add(first, _constant(distance)), width)

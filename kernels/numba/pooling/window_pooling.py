@@ -9,7 +9,7 @@ import numpy as np
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.geometry import Windows
-from onnxlite.kernels.numba.convolution.depthwise import WIDEST, geometry
+from onnxlite.kernels.numba.convolution.depthwise import geometry
 from onnxlite.kernels.numba.convolution.window_block import WindowRow, positions_at_once
 from onnxlite.kernels.numba.machine.jit import jit
 from onnxlite.kernels.numba.machine.memory import address
@@ -18,6 +18,8 @@ from onnxlite.kernels.numba.machine.threads import parallel_for
 from onnxlite.kernels.numba.pooling.pool_block import pool_block
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Input, Output, Pool, Scratch
 
+#: The most columns of the image that a kernel may hold in registers and on the stack.
+_MOST_COLUMNS = 48
 #: The elements read in one piece of work.
 _PIECE_WORK = 1 << 15
 
@@ -69,11 +71,13 @@ def bind_windows(x: ArraySpec, where: Windows, weights: Array) -> Bound | None:
 
     ``weights`` holds what the sum of each window is multiplied by, one number for every output position.
     """
-    if len(where.image) > 2 or where.kernel[-1] > WIDEST:
+    if len(where.image) > 2:
         return None
     channels, maximum = x.shape[-1], weights.size == 0
     block = positions_at_once(where)
     row = WindowRow(block, where.kernel[-1], where.strides[-1], where.dilations[-1], channels < LANES)
+    if row.taps > _MOST_COLUMNS or len(row.columns) > _MOST_COLUMNS:
+        return None
     return Bound(
         _pooler(row, maximum),
         (

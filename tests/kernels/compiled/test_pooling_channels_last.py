@@ -111,3 +111,9 @@ def test_the_largest_bytes(dtype: Any, kernel: tuple[int, int], channels: int) -
     attributes = {"kernel_shape": kernel, "pads": (1, 0, 1, 0), "strides": (2, 1)}
     expected = reference("MaxPool", x, **attributes)
     np.testing.assert_array_equal(run_alike(answer("MaxPool", x, **attributes), (x,)), expected)
+
+
+@pytest.mark.parametrize("op", POOLS)
+@pytest.mark.parametrize("kernel", [20, 50])
+def test_windows_too_wide_for_a_kernel_of_their_own(op: str, kernel: int) -> None:
+    check(op, noise(1, 3, 90, LANES + 1), kernel_shape=(1, kernel), strides=(1, 13), pads=(0, 3, 0, 3))
