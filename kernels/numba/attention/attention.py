@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from onnxlite.kernels.numba.attention.attention_block import (
+from onnxlite.kernels.numba.attention.block import (
     ADDITIVE,
     FEW,
     NO_MASK,

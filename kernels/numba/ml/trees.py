@@ -15,7 +15,7 @@ from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.machine.jit import jit
 from onnxlite.kernels.numba.machine.lanes import from_bits, load
 from onnxlite.kernels.numba.machine.threads import parallel_for
-from onnxlite.kernels.numba.ml.ml_scores import highest_place, transform_row
+from onnxlite.kernels.numba.ml.scores import highest_place, transform_row
 from onnxlite.kernels.numpy.ml_forest import LEAF, MEMBER, Forest
 
 #: The walks side by side, and the samples that a thread takes at a time.

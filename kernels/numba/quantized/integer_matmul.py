@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from onnxlite.kernels.numba.quantized.quantized_binding import (
+from onnxlite.kernels.numba.quantized.binding import (
     BYTE_TYPES,
     SUMS,
     Finish,

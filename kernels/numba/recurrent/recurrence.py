@@ -17,7 +17,7 @@ from onnxlite.kernels.numba.machine.memory import address, write
 from onnxlite.kernels.numba.machine.simd import TILE_COLUMNS, TILE_ROWS
 from onnxlite.kernels.numba.machine.threads import parallel_for
 from onnxlite.kernels.numba.product.product import multiply_block
-from onnxlite.kernels.numba.recurrent.recurrent_cells import gru_candidates, gru_gates, lstm_units, rnn_units
+from onnxlite.kernels.numba.recurrent.cells import gru_candidates, gru_gates, lstm_units, rnn_units
 
 #: The layers; a GRU resets the state before or after its product with the weights.
 LSTM, GRU_RESET_FIRST, GRU_RESET_AFTER, RNN = range(4)

@@ -9,7 +9,7 @@ import numpy as np
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.machine.jit import jit
 from onnxlite.kernels.numba.machine.threads import parallel_for
-from onnxlite.kernels.numba.ml.ml_scores import TRANSFORMS, highest_place, transform_row
+from onnxlite.kernels.numba.ml.scores import TRANSFORMS, highest_place, transform_row
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Declined, Input, Output, Pool, Scratch
 from onnxlite.kernels.numba.table import op
 from onnxlite.kernels.numpy.ml_scores import ML

@@ -10,7 +10,7 @@ import numpy as np
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.attention.attention import EVERYTHING, Heads, Rules, attend_all, mask_strides
-from onnxlite.kernels.numba.attention.attention_block import ADDITIVE, HIDDEN, NO_MASK, SEEN, memory_size
+from onnxlite.kernels.numba.attention.block import ADDITIVE, HIDDEN, NO_MASK, SEEN, memory_size
 from onnxlite.kernels.numba.product.matmul import writable
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Declined, Input, Output, Pool, Scratch
 from onnxlite.kernels.numba.table import op

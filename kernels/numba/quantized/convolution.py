@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from onnxlite.kernels.geometry import windows
-from onnxlite.kernels.numba.quantized.quantized_binding import BYTE_TYPES, Left, bind_windows, finish
-from onnxlite.kernels.numba.quantized.quantized_depthwise import bind_channels
+from onnxlite.kernels.numba.quantized.binding import BYTE_TYPES, Left, bind_windows, finish
+from onnxlite.kernels.numba.quantized.depthwise import bind_channels
 from onnxlite.kernels.numba.spec import ArraySpec, Bound, Declined
 from onnxlite.kernels.numba.table import op
 

@@ -16,10 +16,10 @@ from onnxlite.kernels.numba.machine.sealed import sealed
 from onnxlite.kernels.numba.machine.simd import TILE_ROWS
 from onnxlite.kernels.numba.machine.threads import parallel_for
 from onnxlite.kernels.numba.prepared import prepared
+from onnxlite.kernels.numba.quantized.binding import INTEGER, Finish, Left, copy_of, spread
 from onnxlite.kernels.numba.quantized.integer_copy import UNIT, groups
 from onnxlite.kernels.numba.quantized.integer_tile import BYTES, GROUP
-from onnxlite.kernels.numba.quantized.quantized_binding import INTEGER, Finish, Left, copy_of, spread
-from onnxlite.kernels.numba.quantized.quantized_product import (
+from onnxlite.kernels.numba.quantized.product import (
     FLOAT,
     INT8,
     INT32,

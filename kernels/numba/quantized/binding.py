@@ -1,4 +1,4 @@
-"""How products and convolutions of 8-bit integers are bound to shapes: what `quantized_product` is called with."""
+"""How products and convolutions of 8-bit integers are bound to shapes: what `product` is called with."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from onnxlite.kernels.numba.quantized.integer_copy import (
     pack_weights,
 )
 from onnxlite.kernels.numba.quantized.integer_tile import BYTES, GROUP
-from onnxlite.kernels.numba.quantized.quantized_product import (
+from onnxlite.kernels.numba.quantized.product import (
     BLOCK_COLUMNS,
     BLOCK_ROWS,
     FLOAT,

@@ -15,7 +15,7 @@ from onnxlite.kernels.numba.machine.jit import jit
 from onnxlite.kernels.numba.machine.memory import address
 from onnxlite.kernels.numba.machine.simd import LANES
 from onnxlite.kernels.numba.machine.threads import parallel_for
-from onnxlite.kernels.numba.pooling.pool_block import pool_block
+from onnxlite.kernels.numba.pooling.block import pool_block
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Input, Output, Pool, Scratch
 
 #: The most columns of the image that a kernel may hold in registers and on the stack.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from onnxlite.kernels.arrays import Array
-from onnxlite.kernels.numba.ml.ml_scores import TRANSFORMS
+from onnxlite.kernels.numba.ml.scores import TRANSFORMS
 from onnxlite.kernels.numba.ml.trees import (
     HALF,
     HALF_OF_BOTH,

@@ -14,7 +14,7 @@ from onnxlite.kernels.numba.machine.simd import LANES, TILE_ROWS
 from onnxlite.kernels.numba.machine.threads import parallel_for
 from onnxlite.kernels.numba.machine.vector import load, maximum, splat, store
 from onnxlite.kernels.numba.pooling.integer_pooling import bind_byte_maxima
-from onnxlite.kernels.numba.pooling.window_pooling import bind_windows
+from onnxlite.kernels.numba.pooling.windows import bind_windows
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Declined, Input, Output, Pool, Scratch
 from onnxlite.kernels.numba.table import op
 

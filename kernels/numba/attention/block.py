@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from onnxlite.kernels.numba.attention.attention_mask import add_mask, apply_mask
+from onnxlite.kernels.numba.attention.mask import add_mask, apply_mask
 from onnxlite.kernels.numba.machine.block import clear
 from onnxlite.kernels.numba.machine.jit import jit
 from onnxlite.kernels.numba.machine.memory import floats, uint8s
