@@ -34,6 +34,7 @@ def attention(
         raise call.decline("rotations inside, or a past that shares its memory with the present")
     sizes = f"sizes = {constant(qkv_hidden_sizes)}" if qkv_hidden_sizes else ""
     split = "Split<axis = -1>(projected, sizes)" if qkv_hidden_sizes else "Split<axis = -1, num_outputs = 3>(projected)"
+    cached = call.has("past") or call.wants("present")
     past = """
         past_both_key, past_both_value = Split<axis = 0, num_outputs = 2>(past)
         front = Constant <value_ints = [0]> ()
@@ -53,8 +54,7 @@ def attention(
         q, k, v = {split}
         {past if call.has("past") else ""}
         {_bias(call, "mask_index", "k", 1, "past_key" if call.has("past") else "", mask_filter_value)}
-        {_attend(call, "past", call.wants("present"), num_heads, scale, unidirectional)}
-        output = Identity(attended)
+        {_attend(call, False, cached, call.has("past"), num_heads, scale, unidirectional)}
         {present if call.wants("present") else ""}
     """
 
@@ -81,7 +81,7 @@ def multi_head_attention(
     if call.wants("qk"):
         raise call.decline("the output qk")
     by_heads = call.has("value") and call.rank("key") == 4
-    wanted = call.wants("present_key") or call.wants("present_value")
+    cached = call.has("past_key") or call.wants("present_key") or call.wants("present_value")
     return f"""
         {_operands(call, num_heads, by_heads)}
         {
@@ -94,8 +94,7 @@ def multi_head_attention(
             mask_filter_value,
         )
     }
-        {_attend(call, "past_key", wanted, num_heads, scale, unidirectional)}
-        {joined_heads("attended", "output") if by_heads else "output = Identity(attended)"}
+        {_attend(call, by_heads, cached, call.has("past_key"), num_heads, scale, unidirectional)}
     """
 
 
@@ -167,15 +166,32 @@ def joined_heads(source: str, target: str) -> str:
     """
 
 
-def _attend(call: Call, past: str, present: bool, num_heads: int, scale: float, causal: int) -> str:
-    """``attended``, from q, k, v, ``score_bias`` and the past; with ``present_key`` and ``present_value``."""
-    given = attributes(q_num_heads=num_heads, kv_num_heads=num_heads, scale=scale or None, is_causal=int(causal))
-    outputs = "attended, present_key, present_value" if present or call.has(past) else "attended"
+def _attend(call: Call, by_heads: bool, cached: bool, past: bool, heads: int, scale: float, causal: int) -> str:
+    """``output``, from q, k, v, ``score_bias`` and the past; if ``cached``, ``present_key`` and ``present_value``."""
     masks = ("mask_index", "key_padding_mask", "attention_bias")
-    masked = any(name in call.inputs and call.has(name) for name in masks)
-    inputs = ["q", "k", "v", "score_bias" if masked else '""']
-    inputs += ["past_key", "past_value"] if call.has(past) else []
-    return f"{outputs} = Attention{given}({', '.join(inputs)})"
+    bias = "score_bias" if any(name in call.inputs and call.has(name) for name in masks) else '""'
+    given = attributes(q_num_heads=heads, kv_num_heads=heads, scale=scale or None, is_causal=causal)
+    if not by_heads and not cached:
+        return f"output = Attention{given}(q, k, v, {bias})"
+    given = attributes(scale=scale or None, is_causal=causal)
+    split = "" if by_heads else " ".join(split_heads(name, f"{name}_heads", heads) for name in "qkv")
+    q, k, v = "qkv" if by_heads else ("q_heads", "k_heads", "v_heads")
+    counts = "counts" if past and causal else '""'
+    join = "Concat<axis = 2>(past_{0}, {1})" if past else "Identity({1})"
+    # The last queries stand at the last keys: that is what numbers of keys say.
+    counting = """
+        count = Shape<start = 2, end = 3>(present_key)
+        sentences = Shape<start = 0, end = 1>(present_key)
+        counts = Expand(count, sentences)
+    """
+    return f"""
+        {split}
+        present_key = {join.format("key", k)}
+        present_value = {join.format("value", v)}
+        {counting if past and causal else ""}
+        attended = Attention{given}({q}, present_key, present_value, {bias}, "", "", {counts})
+        {joined_heads("attended", "output")}
+    """
 
 
 def _bias(call: Call, mask: str, key: str, key_axis: int, past: str, hidden: float) -> str:

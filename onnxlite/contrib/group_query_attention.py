@@ -62,8 +62,6 @@ def group_query_attention(
         {_cached(call, "value", "v")}
         {attend(call, causal, window, scale, softcap, num_heads)}
         {joined_heads("attended", "output")}
-        {"present_key = Identity(keys)" if call.wants("present_key") else ""}
-        {"present_value = Identity(values)" if call.wants("present_value") else ""}
     """
 
 
@@ -132,9 +130,9 @@ def _not_rotated() -> str:
 
 
 def _cached(call: Call, name: str, new: str) -> str:
-    """``NAMEs`` (B, M, L, H): the cache with the new ones; it grows where it is shorter than all tokens."""
+    """``present_NAME`` (B, M, L, H): the cache with the new ones; it grows where it is shorter than all tokens."""
     if not call.has(f"past_{name}"):
-        return f"{name}s = Identity({new})"
+        return f"present_{name} = Identity({new})"
     past = f"past_{name}"
     return f"""
         {name}_total = Cast<to = 7>(total_sequence_length)
@@ -146,21 +144,21 @@ def _cached(call: Call, name: str, new: str) -> str:
         {name}_after = {constant((0,))}
         {name}_pads = Concat<axis = 0>({name}_before, {name}_more, {name}_after)
         {name}_cache = Pad({past}, {name}_pads)
-        {name}s = TensorScatter<axis = 2>({name}_cache, {new}, first)
+        present_{name} = TensorScatter<axis = 2>({name}_cache, {new}, first)
     """
 
 
 def _attend(call: Call, causal: int, window: int, scale: float, softcap: float, num_heads: int) -> str:
     given = attributes(is_causal=causal, left_window_size=window, scale=scale or None, softcap=float(softcap))
     mask = "attention_bias" if call.has("attention_bias") else '""'
-    return f'attended = Attention{given}(q, keys, values, {mask}, "", "", ends)'
+    return f'attended = Attention{given}(q, present_key, present_value, {mask}, "", "", ends)'
 
 
 def _attend_with_sink(call: Call, causal: int, window: int, scale: float, softcap: float, num_heads: int) -> str:
     """Attention with one more key, of zeros, whose score is a number of the head, and whose value is zero."""
     lines = [
         """
-        key_count = Shape<start = 2, end = 3>(keys)
+        key_count = Shape<start = 2, end = 3>(present_key)
         key_scalar = Reshape(key_count, scalar)
         key_places = Range(zero, key_scalar, one)
         rows = Constant <value_ints = [1, 2]> ()
@@ -210,8 +208,8 @@ def _attend_with_sink(call: Call, causal: int, window: int, scale: float, softca
         bias_all = Expand(visible_bias, both_keys)
         scores = Concat<axis = 3>(bias_all, sink_all)
         one_more = {constant((0, 0, 0, 0, 0, 0, 1, 0))}
-        more_keys = Pad(keys, one_more)
-        more_values = Pad(values, one_more)
+        more_keys = Pad(present_key, one_more)
+        more_values = Pad(present_value, one_more)
         attended = Attention{given}(q, more_keys, more_values, scores)
     """)
     return "\n".join(lines)
