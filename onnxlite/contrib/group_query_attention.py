@@ -6,6 +6,8 @@ step, N heads of queries, M heads of keys and values, H of a head.
 
 from __future__ import annotations
 
+import math
+
 from onnxlite.contrib.attention import joined_heads, split_heads
 from onnxlite.contrib.call import Call, attributes, constant, function
 
@@ -58,9 +60,7 @@ def group_query_attention(
         {_normalized(call, norms)}
         {_places(causal)}
         {_rotated(call, rotary_interleaved) if do_rotary else _not_rotated()}
-        {_cached(call, "key", "k")}
-        {_cached(call, "value", "v")}
-        {attend(call, causal, window, scale, softcap, num_heads)}
+        {_with_cache(call, attend(call, causal, window, scale, softcap, num_heads))}
         {joined_heads("attended", "output")}
     """
 
@@ -129,36 +129,66 @@ def _not_rotated() -> str:
     """
 
 
-def _cached(call: Call, name: str, new: str) -> str:
-    """``present_NAME`` (B, M, L, H): the cache with the new ones; it grows where it is shorter than all tokens."""
-    if not call.has(f"past_{name}"):
-        return f"present_{name} = Identity({new})"
-    past = f"past_{name}"
+def _with_cache(call: Call, attend: str) -> str:
+    """``attended``, ``present_key`` and ``present_value`` (B, M, L, H), from what attends to the latter.
+
+    A cache that has no room for all tokens grows by the new ones: both cases have shapes that are known beforehand.
+    """
+    if not call.has("past_key"):
+        return f"""
+            present_key = Identity(k)
+            present_value = Identity(v)
+            {attend.format(y="attended", key="present_key", value="present_value")}
+        """
     return f"""
-        {name}_total = Cast<to = 7>(total_sequence_length)
-        {name}_wanted = Reshape({name}_total, flat)
-        {name}_room = Shape<start = 2, end = 3>({past})
-        {name}_length = Max({name}_room, {name}_wanted)
-        {name}_more = Sub({name}_length, {name}_room)
-        {name}_before = {constant((0, 0, 0, 0, 0, 0))}
-        {name}_after = {constant((0,))}
-        {name}_pads = Concat<axis = 0>({name}_before, {name}_more, {name}_after)
-        {name}_cache = Pad({past}, {name}_pads)
-        present_{name} = TensorScatter<axis = 2>({name}_cache, {new}, first)
+        total_wide = Cast<to = 7>(total_sequence_length)
+        total = Reshape(total_wide, scalar)
+        room_list = Shape<start = 2, end = 3>(past_key)
+        room = Reshape(room_list, scalar)
+        has_room = LessOrEqual(total, room)
+        attended, present_key, present_value = If (has_room) <
+            then_branch = in_place () => (attended_in, key_in, value_in) {{ {_branch(attend, "in", grows=False)} }},
+            else_branch = grown () => (attended_on, key_on, value_on) {{ {_branch(attend, "on", grows=True)} }}
+        >
+    """
+
+
+def _branch(attend: str, mark: str, grows: bool) -> str:
+    """One way to write to the cache, and what attends to it; the results end in a mark, as both branches have them."""
+    grow = """
+        key_zeros_shape = Shape(k)
+        value_zeros_shape = Shape(v)
+        key_zeros_float = ConstantOfShape(key_zeros_shape)
+        value_zeros_float = ConstantOfShape(value_zeros_shape)
+        key_zeros = CastLike(key_zeros_float, past_key)
+        value_zeros = CastLike(value_zeros_float, past_value)
+        key_cache = Concat<axis = 2>(past_key, key_zeros)
+        value_cache = Concat<axis = 2>(past_value, value_zeros)
+    """
+    keep = """
+        key_cache = Identity(past_key)
+        value_cache = Identity(past_value)
+    """
+    return f"""
+        {grow if grows else keep}
+        key_{mark} = TensorScatter<axis = 2>(key_cache, k, first)
+        value_{mark} = TensorScatter<axis = 2>(value_cache, v, first)
+        {attend.format(y=f"attended_{mark}", key=f"key_{mark}", value=f"value_{mark}")}
     """
 
 
 def _attend(call: Call, causal: int, window: int, scale: float, softcap: float, num_heads: int) -> str:
+    """A template of ``{y}`` from ``{key}`` and ``{value}``."""
     given = attributes(is_causal=causal, left_window_size=window, scale=scale or None, softcap=float(softcap))
     mask = "attention_bias" if call.has("attention_bias") else '""'
-    return f'attended = Attention{given}(q, present_key, present_value, {mask}, "", "", ends)'
+    return f'{{y}} = Attention{given}(q, {{key}}, {{value}}, {mask}, "", "", ends)'
 
 
 def _attend_with_sink(call: Call, causal: int, window: int, scale: float, softcap: float, num_heads: int) -> str:
-    """Attention with one more key, of zeros, whose score is a number of the head, and whose value is zero."""
+    """`_attend` with one more key, of zeros, whose score is a number of the head, and whose value is zero."""
     lines = [
         """
-        key_count = Shape<start = 2, end = 3>(present_key)
+        key_count = Shape<start = 2, end = 3>({key})
         key_scalar = Reshape(key_count, scalar)
         key_places = Range(zero, key_scalar, one)
         rows = Constant <value_ints = [1, 2]> ()
@@ -194,7 +224,7 @@ def _attend_with_sink(call: Call, causal: int, window: int, scale: float, softca
         seen = Unsqueeze({seen}, head_axis)
         nothing_number = {constant(0.0)}
         nothing = CastLike(nothing_number, q)
-        least = Constant <value = float {{-inf}}> ()
+        least = {constant(-math.inf)}
         never = CastLike(least, q)
         {bias}
         head_count = {constant((num_heads,))}
@@ -208,8 +238,8 @@ def _attend_with_sink(call: Call, causal: int, window: int, scale: float, softca
         bias_all = Expand(visible_bias, both_keys)
         scores = Concat<axis = 3>(bias_all, sink_all)
         one_more = {constant((0, 0, 0, 0, 0, 0, 1, 0))}
-        more_keys = Pad(present_key, one_more)
-        more_values = Pad(present_value, one_more)
-        attended = Attention{given}(q, more_keys, more_values, scores)
+        more_keys = Pad({{key}}, one_more)
+        more_values = Pad({{value}}, one_more)
+        {{y}} = Attention{given}(q, more_keys, more_values, scores)
     """)
     return "\n".join(lines)
