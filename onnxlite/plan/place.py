@@ -89,6 +89,8 @@ def _hint(node: Node) -> str:
         from onnxlite.contrib import contrib_names
 
         return f"of onnxruntime's own operators there are {', '.join(contrib_names())}"
+    if node.domain == "com.microsoft.nchwc":
+        return "it has the layout of one machine: let onnxruntime save the model at the level ORT_ENABLE_EXTENDED"
     return "if it is an operator of your own, register it with onnxlite.op"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 import onnxlite
 from onnxlite.conformance.differential import assert_same
+from onnxlite.contrib import contrib_names
 from onnxlite.contrib.call import DEFINITIONS, DOMAIN, Definition
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -49,6 +51,19 @@ def test_an_unknown_operator_is_named_with_those_that_there_are() -> None:
     model = contrib_model("Sampler", [floats(2)])
     with pytest.raises(onnxlite.errors.NotImplemented, match=r"com.microsoft.Sampler .*there are .*FusedMatMul"):
         onnxlite.InferenceSession(model.SerializeToString())
+
+
+def test_a_layout_of_one_machine_is_named() -> None:
+    model = contrib_model("Conv", [floats(1, 8, 4, 4), floats(8, 8, 1, 1)], domain="com.microsoft.nchwc")
+    with pytest.raises(onnxlite.errors.NotImplemented, match="ORT_ENABLE_EXTENDED"):
+        onnxlite.InferenceSession(model.SerializeToString())
+
+
+def test_the_documentation_lists_the_operators() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "onnxruntime_operators.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[2] for line in text.splitlines() if line.startswith("| ")][1:]
+    listed = [word for row in rows for word in re.findall(r"[A-Z]\w+", row)]
+    assert sorted(listed) == contrib_names()
 
 
 def test_what_an_operator_cannot_do_is_said() -> None:
