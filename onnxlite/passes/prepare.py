@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from onnxlite.gradient.nodes import has_gradients
 from onnxlite.model.ir import Function, Graph, Model, Node
 from onnxlite.model.specification import function_body
+from onnxlite.model.types import ValueType
 from onnxlite.passes.constants import constants_to_initializers
 from onnxlite.passes.inline import inline_functions
 from onnxlite.plan.infer import Types
@@ -23,7 +24,8 @@ def prepare(model: Model, providers: Sequence[Provider]) -> Graph:
             return local
         if place(node, (), providers).kernel is not None:
             return None
-        return function_body(node, [types.get(name) for name in node.inputs])
+        kinds = [types.get(name) for name in node.inputs]
+        return function_body(node, kinds) or _contrib_body(node, kinds)
 
     graph = constants_to_initializers(inline_functions(model.graph, resolve))
     if not has_gradients(graph):
@@ -32,3 +34,13 @@ def prepare(model: Model, providers: Sequence[Provider]) -> Graph:
     from onnxlite.gradient.differentiate import expand_gradients
 
     return expand_gradients(graph)
+
+
+def _contrib_body(node: Node, kinds: Sequence[ValueType | None]) -> Function | None:
+    """The body of an operator of onnxruntime's own."""
+    if node.domain not in ("", "com.microsoft"):
+        return None
+    # Imported here: few models have one.
+    from onnxlite.contrib import contrib_body
+
+    return contrib_body(node, kinds)

@@ -73,7 +73,7 @@ def required_kernel(placement: Placement) -> Kernel:
     kernel = placement.fallback or placement.kernel
     if kernel is None:
         known = schema_of(node.domain, node.op_type, node.opset)
-        hint = "" if known else "; if it is an operator of your own, register it with onnxlite.op"
+        hint = "" if known else f"; {_hint(node)}"
         reasons = ", ".join(f"{name}: {reason}" for name, reason in placement.declined)
         raise NotImplemented(
             f"node '{node.label}': {node.operator} (opset {node.opset}) is not implemented ({reasons}){hint}"
@@ -81,6 +81,17 @@ def required_kernel(placement: Placement) -> Kernel:
     _check_attributes(node, kernel)
     _check_arity(node)
     return kernel
+
+
+def _hint(node: Node) -> str:
+    """What may help with an operator that nobody defines."""
+    if node.domain == "com.microsoft":
+        from onnxlite.contrib import contrib_names
+
+        return f"of onnxruntime's own operators there are {', '.join(contrib_names())}"
+    if node.domain == "com.microsoft.nchwc":
+        return "it has the layout of one machine: let onnxruntime save the model at the level ORT_ENABLE_EXTENDED"
+    return "if it is an operator of your own, register it with onnxlite.op"
 
 
 def _check_attributes(node: Node, kernel: Kernel) -> None:

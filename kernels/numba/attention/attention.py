@@ -26,6 +26,8 @@ from onnxlite.kernels.numba.table import op
 
 #: The multiply-adds in a piece of work, at least.
 _PIECE_WORK = 500_000
+#: Where every item of the batch has all keys.
+NO_COUNTS = np.zeros(0, np.int64)
 #: A window that reaches everything.
 EVERYTHING = 1 << 40
 
@@ -62,28 +64,35 @@ class Rules(NamedTuple):
 
 
 @jit
-def attend_all(pool, q, k, v, mask, y, batch, of_q, of_k, of_v, of_y, rules, memory):  # type: ignore[no-untyped-def]
-    """Attention of all heads; what the arguments are is said in `attend`."""
+def attend_all(pool, q, k, v, mask, y, batch, of_q, of_k, of_v, of_y, rules, counts, memory):  # type: ignore[no-untyped-def]
+    """Attention of all heads; what the arguments are is said in `attend`.
+
+    ``counts`` has the number of keys of each item of the batch, whose last queries stand at the last keys; it is empty
+    where all have all keys.
+    """
     rows = 1 if of_q.length <= FEW else QUERIES
     blocks = -(-of_q.length // rows)
     work = min(of_q.length, rows) * of_k.length * (of_q.size + of_v.size)
     parallel_for(
         pool,
         _attend_blocks,
-        (q, k, v, mask, y, of_q, of_k, of_v, of_y, rules, rows, memory),
+        (q, k, v, mask, y, of_q, of_k, of_v, of_y, rules, counts, rows, memory),
         batch * of_q.heads * blocks,
         max(1, _PIECE_WORK // work),
     )
 
 
 @jit
-def _attend_blocks(start, stop, thread, q, k, v, mask, y, of_q, of_k, of_v, of_y, rules, rows, memory):  # type: ignore[no-untyped-def]
+def _attend_blocks(start, stop, thread, q, k, v, mask, y, of_q, of_k, of_v, of_y, rules, counts, rows, memory):  # type: ignore[no-untyped-def]
     group, blocks = of_q.heads // of_k.heads, -(-of_q.length // rows)
     space = address(memory, thread * memory.shape[1])
     for index in range(start, stop):
         item, row = index // blocks, index % blocks * rows
         batch, head = item // of_q.heads, item % of_q.heads
         of_group = head // group
+        length, first = of_k.length, rules.first
+        if counts.size > 0:
+            length, first = min(length, counts[batch]), counts[batch] - of_q.length
         masked = address(mask, batch * rules.mask_batch + head * rules.mask_head + row * rules.mask_query)
         queries = address(q, of_q.start + batch * of_q.batch_stride + head * of_q.head_stride + row * of_q.row_stride)
         keys = address(k, of_k.start + batch * of_k.batch_stride + of_group * of_k.head_stride)
@@ -91,16 +100,16 @@ def _attend_blocks(start, stop, thread, q, k, v, mask, y, of_q, of_k, of_v, of_y
         results = address(y, batch * of_y.batch_stride + head * of_y.head_stride + row * of_y.row_stride)
         if rows == 1:
             attend_one(
-                queries, keys, of_k.row_stride, of_k.step, values, of_v.row_stride, of_k.length, of_q.size, of_v.size,
+                queries, keys, of_k.row_stride, of_k.step, values, of_v.row_stride, length, of_q.size, of_v.size,
                 rules.scale, rules.softcap, rules.hidden, rules.blank, rules.safe, masked, rules.mask_kind,
-                rules.mask_key, rules.first + row, rules.before, rules.after, results, space,
+                rules.mask_key, first + row, rules.before, rules.after, results, space,
             )  # fmt: skip
         else:
             attend(
                 queries, of_q.row_stride, min(rows, of_q.length - row), keys, of_k.row_stride, of_k.step, values,
-                of_v.row_stride, of_k.length, of_q.size, of_v.size, rules.scale, rules.softcap, rules.hidden,
+                of_v.row_stride, length, of_q.size, of_v.size, rules.scale, rules.softcap, rules.hidden,
                 rules.blank, rules.safe, masked, rules.mask_kind, rules.mask_query, rules.mask_key,
-                rules.first + row, rules.before, rules.after, results, of_y.row_stride, space,
+                first + row, rules.before, rules.after, results, of_y.row_stride, space,
             )  # fmt: skip
 
 
@@ -129,7 +138,7 @@ def attention(
     given = (query, key, value)
     if any(spec.dtype != FLOAT32 or not spec.size for spec in given) or softmax_precision not in (None, 1):
         return Declined("only float32 is compiled")
-    if output_count > 1 or past_key is not None or past_value is not None or nonpad_kv_seqlen is not None:
+    if output_count > 1 or past_key is not None or past_value is not None:
         return Declined("past and present keys, and scores as an output, are not compiled")
     of_q, of_k, of_v = (
         head_strides(spec.shape, heads)
@@ -145,6 +154,8 @@ def attention(
     strides = mask_strides(attn_mask, (batch, of_q.heads, of_q.length, of_k.length))
     if of_y is None or strides is None:
         return Declined("a mask of this type, or that is shorter than the keys, is not compiled")
+    if nonpad_kv_seqlen is not None and nonpad_kv_seqlen.shape != (batch,):
+        return Declined("the numbers of keys do not fit: the reference says how")
     before = EVERYTHING if left_window_size < 0 else left_window_size
     after = EVERYTHING if right_window_size < 0 else right_window_size
     rules = Rules(
@@ -171,6 +182,7 @@ def attention(
             of_v,
             of_y,
             rules,
+            _counts(nonpad_kv_seqlen),
             Scratch((memory_size(of_q.length, of_k.length, of_q.size, of_v.size),), per_thread=True),
         ),
         (ArraySpec(shape, FLOAT32),),
@@ -266,3 +278,9 @@ def _mask(mask: ArraySpec | None) -> Any:
     if mask is None:
         return np.zeros(1, np.float32)
     return Input(3, flat=True) if mask.value is None else np.array(mask.value).reshape(-1)
+
+
+def _counts(counts: ArraySpec | None) -> Any:
+    if counts is None:
+        return NO_COUNTS
+    return Input(6, flat=True) if counts.value is None else np.array(counts.value, np.int64).reshape(-1)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from onnxlite.kernels.arrays import Array
-from onnxlite.kernels.numba.attention.attention import EVERYTHING, Heads, Rules, attend_all, mask_strides
+from onnxlite.kernels.numba.attention.attention import EVERYTHING, NO_COUNTS, Heads, Rules, attend_all, mask_strides
 from onnxlite.kernels.numba.attention.block import ADDITIVE, HIDDEN, NO_MASK, SEEN, memory_size
 from onnxlite.kernels.numba.product.matmul import writable
 from onnxlite.kernels.numba.spec import FLOAT32, ArraySpec, Bound, Declined, Input, Output, Pool, Scratch
@@ -80,6 +80,7 @@ def attention(
             _shared(of_v, batches[2]),
             of_y,
             rules,
+            NO_COUNTS,
             Scratch((memory_size(of_q.length, of_k.length, of_q.size, of_v.size),), per_thread=True),
         ),
         (ArraySpec(shape, FLOAT32),),

@@ -26,6 +26,18 @@ def _check(version: int, *inputs: Array | None, **attributes: Any) -> Array:
     return one
 
 
+@pytest.mark.parametrize("queries", [1, 3, 70])
+@pytest.mark.parametrize("given", [{}, {"is_causal": 1}, {"is_causal": 1, "left_window_size": 5}])
+@pytest.mark.parametrize("mask", [None, (3, 1, 1, 200)])
+def test_sentences_with_numbers_of_keys_of_their_own(
+    mask: tuple[int, ...] | None, given: dict[str, int], queries: int
+) -> None:
+    counts = np.array([200, 75, 40])
+    bias = None if mask is None else _random(*mask)
+    key, value = _random(3, 2, 200, 8), _random(3, 2, 200, 8)
+    _check(25, _random(3, 4, queries, 8), key, value, bias, None, None, counts, **given)
+
+
 @_SETTINGS
 @given(
     st.sampled_from([1, 2, 31, 65, 130]),
