@@ -2,7 +2,7 @@
 
 What the input adds to the gates is a product for many steps at a time; the recurrence weights are packed once.  In
 memory the hidden units are padded to whole vectors, and the padding stays out of the results.  The cells, the steps of
-the three layers, are in `recurrent_cells`.
+the three layers, are in `cells`.
 """
 
 from __future__ import annotations

@@ -197,7 +197,7 @@ def _functions(
     clip: float | None,
     input_forget: int,
 ) -> Array | None:
-    """For each direction, the 11 numbers that `recurrent_cells` describes; None where an activation is not compiled."""
+    """For each direction, the 11 numbers that `cells` describes; None where an activation is not compiled."""
     directions = 2 if direction == "bidirectional" else 1
     if len(names) < count * directions:
         return None
