@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept between processes; nothing here needs the compiler."""
+"""When kernels are compiled, and where they are kept between processes; nothing here needs the compiler."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ CACHE_VARIABLE = "ONNXLITE_CACHE_DIR"
 #: The environment variable with the most MiB that the cache may take.
 SIZE_VARIABLE = "ONNXLITE_CACHE_MIB"
 _DEFAULT_MIB = 1024
+
+#: The environment variable that says when kernels are compiled: ``background`` (the default) or ``wait``.
+COMPILE_VARIABLE = "ONNXLITE_COMPILE"
 
 _chosen: str | None = None
 
@@ -44,3 +47,8 @@ def cache_limit() -> int:
     """The most bytes that the cache may take; what was not used for longest gives way."""
     given = os.environ.get(SIZE_VARIABLE, "")
     return (int(given) if given.isdecimal() else _DEFAULT_MIB) << 20
+
+
+def waits_by_default() -> bool:
+    """Whether sessions that do not say otherwise wait for the compiler."""
+    return os.environ.get(COMPILE_VARIABLE, "background") == "wait"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from onnxlite.binding import IOBinding
 from onnxlite.bound import BoundModel
+from onnxlite.cold_start import ANSWERING, Later, starts_cold
 from onnxlite.errors import EPFail
 from onnxlite.fallback import report_fallback
 from onnxlite.kernels.cache_folder import choose_cache_folder
@@ -96,6 +97,31 @@ class InferenceSession:
         """Bind the model to providers, given by their names and options."""
         if CACHE_FOLDER in self._options._entries:
             choose_cache_folder(self._options._entries[CACHE_FOLDER])
+        self._later: Later | None = None
+        waits = waits_for_compiler(self._options._entries.get(COMPILE))
+        own = self._options.operators().operators() or PROCESS_OPERATORS.operators() or self._carried.operators()
+        if not own and starts_cold(chosen, self._model, waits):
+            self._bound, _ = self._bound_to({ANSWERING: {}})
+            self._provider_options = {name: dict(options) for name, options in chosen.items()}
+            self._later = later = Later(lambda: self._bind_compiled(later, chosen))
+            return
+        self._bound, self._provider_options = self._bound_to(chosen)
+
+    def _bind_compiled(self, later: Later, chosen: Mapping[str, dict[str, str]]) -> None:
+        """Go on with the compiled kernels, unless the session has been given other providers meanwhile."""
+        bound, options = self._bound_to(chosen)
+        if self._later is later:
+            self._bound, self._provider_options, self._later = bound, options, None
+
+    def _settled(self) -> BoundModel:
+        """The model as it is bound for good."""
+        later = self._later
+        if later is not None:
+            later.finish()
+        return self._bound
+
+    def _bound_to(self, chosen: Mapping[str, dict[str, str]]) -> tuple[BoundModel, dict[str, dict[str, str]]]:
+        """The model bound to providers, and the options of those that there are."""
         created: dict[str, Provider] = {}
         for name, options in chosen.items():
             try:
@@ -117,8 +143,7 @@ class InferenceSession:
             waits_for_compiler(self._options._entries.get(COMPILE)),
         )
         report_fallback(bound.main_plan, list(created.values()), self._options)
-        self._bound = bound
-        self._provider_options = {name: chosen[name] for name in created}
+        return bound, {name: chosen[name] for name in created}
 
     def run(
         self,
@@ -226,7 +251,7 @@ class InferenceSession:
         if not isinstance(options, RunOptions | None):
             raise TypeError(f"run_options is an onnxlite.RunOptions, not {type(options).__name__}")
         try:
-            return self._bound.run(output_names, feeds, options)
+            results = self._bound.run(output_names, feeds, options)
         except EPFail as error:
             if not self._fallback:
                 raise
@@ -234,6 +259,10 @@ class InferenceSession:
             self.set_providers(_FALLBACK)
             self._fallback = False
             return self._bound.run(output_names, feeds, options)
+        later = self._later
+        if later is not None:
+            later.start()
+        return results
 
     def get_inputs(self) -> list[NodeArg]:
         """The inputs that have to be fed."""
@@ -296,7 +325,8 @@ class InferenceSession:
         domain ``onnxlite``, that one is listed (ORT_DISABLE_ALL leaves the model as it is).  Printing the list, or an
         element, gives readable lines.
         """
-        return explain(self._bound.main_graph, self._bound.providers)
+        bound = self._settled()
+        return explain(bound.main_graph, bound.providers)
 
     @property
     def model(self) -> Model:
@@ -306,7 +336,7 @@ class InferenceSession:
     @property
     def plan(self) -> Plan:
         """The bound plan for the model's outputs; printing it gives readable text."""
-        return self._bound.main_plan
+        return self._settled().main_plan
 
     def _log(self, severity: int, message: str, *arguments: Any) -> None:
         log(severity, message, *arguments, least=self._options.log_severity_level, logid=self._options.logid)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from onnxlite.kernels.arrays import Array
+from onnxlite.kernels.cache_folder import waits_by_default
 from onnxlite.kernels.op import Kernel
 from onnxlite.model.ir import Graph, Node
 from onnxlite.model.order import captures, reads
@@ -108,7 +109,6 @@ def _with_programs(plan: Plan, binding: Binding, remaking: Remaking) -> Plan:
     if binding.wrap is not None or not any(step.builder for step in plan.steps):
         return plan
     # Imported here: without compiled kernels, nobody pays for Numba.
-    from onnxlite.kernels.numba.machine.background import waits_by_default
     from onnxlite.kernels.numba.machine.threads import default_threads, thread_pool
     from onnxlite.plan.specialize import Programs
     from onnxlite.plan.weights import Weights

@@ -74,7 +74,7 @@ _UNPREDICTABLE = frozenset(
 )
 
 #: Operators whose results differ from run to run.
-_RANDOM = frozenset(
+RANDOM = frozenset(
     {"Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 )
 
@@ -92,4 +92,4 @@ def shaping_inputs(node: Node) -> tuple[int, ...] | None:
 
 def is_repeatable(node: Node) -> bool:
     """Whether equal inputs always give equal outputs, and nothing else happens."""
-    return node.domain in _KNOWN_DOMAINS and node.op_type not in _RANDOM and not any(node.graphs())
+    return node.domain in _KNOWN_DOMAINS and node.op_type not in RANDOM and not any(node.graphs())

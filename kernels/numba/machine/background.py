@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import queue
 import threading
 from collections.abc import Iterator
@@ -16,9 +15,6 @@ from typing import Any
 
 from onnxlite.kernels.numba.machine.jit import signature_of
 from onnxlite.kernels.numba.machine.sealed import COMPILERS
-
-#: The environment variable that says when kernels are compiled: ``background`` (the default) or ``wait``.
-COMPILE_VARIABLE = "ONNXLITE_COMPILE"
 
 _LOGGER = logging.getLogger("onnxlite")
 
@@ -32,11 +28,6 @@ _answering = 0
 _calm = threading.Event()
 _calm.set()
 _PATIENCE = 5.0
-
-
-def waits_by_default() -> bool:
-    """Whether sessions that do not say otherwise wait for the compiler."""
-    return os.environ.get(COMPILE_VARIABLE, "background") == "wait"
 
 
 def is_ready(function: Any, arguments: tuple[Any, ...]) -> bool:
