@@ -37,15 +37,16 @@ def main() -> int:
     parser.add_argument(
         "--full", action="store_true", help="measure whole runs, starts, classes of operators and single operators"
     )
+    parser.add_argument("--starts", action="store_true", help="measure starts and memory alone")
     options = parser.parse_args()
     if options.full:
         options.seconds = min(options.seconds, _SECONDS_OF_MANY)
     console = open_console()
     harness = Harness(options, console)
     for model in chosen(models(options.models), options.model):
-        if options.full or not options.operators:
+        if options.full or not (options.operators or options.starts):
             harness.compare(model)
-        if options.full or not (options.operators or options.quick):
+        if options.full or options.starts or not (options.operators or options.quick):
             harness.start(model)
         if options.full or options.operators:
             harness.classes(model)
