@@ -14,7 +14,7 @@ from onnxlite.kernels.cache_folder import cache_folder, waits_by_default
 from onnxlite.logs import LOGGER
 from onnxlite.model import Model
 from onnxlite.model.walk import all_nodes
-from onnxlite.plan.dependence import RANDOM
+from onnxlite.plan.dependence import draws_numbers
 
 #: The provider that compiles, and the one that answers meanwhile.
 COMPILING, ANSWERING = "CPUExecutionProvider", "ReferenceExecutionProvider"
@@ -36,7 +36,7 @@ def starts_cold(providers: Iterable[str], model: Model, waits: bool | None) -> b
     folder = cache_folder()
     if folder is not None and next(folder.glob("*.kernel"), None) is not None:
         return False
-    return not any(node.op_type in RANDOM for node in all_nodes(model))
+    return not any(map(draws_numbers, all_nodes(model)))
 
 
 class Later:

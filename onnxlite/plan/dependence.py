@@ -74,7 +74,7 @@ _UNPREDICTABLE = frozenset(
 )
 
 #: Operators whose results differ from run to run.
-RANDOM = frozenset(
+_RANDOM = frozenset(
     {"Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 )
 
@@ -90,6 +90,13 @@ def shaping_inputs(node: Node) -> tuple[int, ...] | None:
     return _SHAPING_INPUTS.get(node.op_type, ())
 
 
+def draws_numbers(node: Node) -> bool:
+    """Whether the operator draws random numbers; Dropout does so in training alone."""
+    if node.op_type == "Dropout":
+        return len(node.inputs) > 2 if node.opset >= 7 else not node.attributes.get("is_test", 0)
+    return node.op_type in _RANDOM
+
+
 def is_repeatable(node: Node) -> bool:
     """Whether equal inputs always give equal outputs, and nothing else happens."""
-    return node.domain in _KNOWN_DOMAINS and node.op_type not in RANDOM and not any(node.graphs())
+    return node.domain in _KNOWN_DOMAINS and node.op_type not in _RANDOM and not any(node.graphs())

@@ -58,6 +58,14 @@ print(until(compiled), len(session.plan.steps))
     ]
 
 
+def test_dropout_that_drops_nothing_draws_no_numbers(tmp_path: Path) -> None:
+    program = """
+session = session_of('<ir_version: 8, opset_import: ["": 17]> g (float[2,3] x) => (float[2,3] y) { y = Dropout(x) }')
+print(np.array_equal(session.run(None, {"x": x})[0], x), loaded())
+"""
+    assert printed(program, tmp_path) == "True False"
+
+
 def test_whoever_asks_for_the_plan_gets_the_compiled_one(tmp_path: Path) -> None:
     program = """
 session = session_of(MODEL)
