@@ -17,6 +17,10 @@ from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.geometry import Windows
 from onnxlite.kernels.numba.machine.jit import jit
 from onnxlite.kernels.numba.machine.simd import TILE_ROWS
+from onnxlite.kernels.numba.machine.threads import parallel_for
+
+#: The elements that one piece of work pads.
+_PADDED_PIECE = 16384
 
 
 class Padding(NamedTuple):
@@ -99,3 +103,10 @@ def pad_rows(start, stop, thread, x, first, p, fill, padded):  # type: ignore[no
             line[before + inside :] = fill
         else:
             line[:] = fill
+
+
+@jit(inline=True)
+def pad_image(pool, x, first, p, fill, padded):  # type: ignore[no-untyped-def]
+    """The padded form of the image that starts at an element, on the pool's threads."""
+    piece = max(1, _PADDED_PIECE // (p.padded_width * p.channels))
+    parallel_for(pool, pad_rows, (x, first, p, fill, padded), p.padded_depth * p.padded_height, piece)

@@ -15,7 +15,8 @@ import numpy as np
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.geometry import Windows
 from onnxlite.kernels.numba.convolution.finish import apply_rest, finish
-from onnxlite.kernels.numba.convolution.window_block import WindowRow, positions_at_once, window_block
+from onnxlite.kernels.numba.convolution.patch_product import padded_bias
+from onnxlite.kernels.numba.convolution.window_block import WindowRow, window_block, window_row
 from onnxlite.kernels.numba.machine.jit import jit
 from onnxlite.kernels.numba.machine.memory import address
 from onnxlite.kernels.numba.machine.simd import LANES
@@ -45,6 +46,13 @@ class Geometry(NamedTuple):
     output_width: int
 
 
+@jit(inline=True)
+def rows_inside(g, iy):  # type: ignore[no-untyped-def]
+    """The first row of the windows at row ``iy`` that lies inside the image, and the one behind the last."""
+    top = max(0, -(iy // g.dilation_height))
+    return top, max(top, min(g.kernel_height, (g.height - iy + g.dilation_height - 1) // g.dilation_height))
+
+
 @functools.cache
 def _convolver(row: WindowRow) -> Any:
     """The compiled convolution for windows of a width."""
@@ -57,8 +65,7 @@ def _convolver(row: WindowRow) -> Any:
         wide = -(-g.channels // LANES) * LANES
         for line in range(start, stop):
             iy = line * g.stride_height - g.begin_height
-            top = max(0, -(iy // g.dilation_height))
-            bottom = max(top, min(g.kernel_height, (g.height - iy + g.dilation_height - 1) // g.dilation_height))
+            top, bottom = rows_inside(g, iy)
             source = image + (iy + top * g.dilation_height) * g.width * g.channels
             place = target + line * g.output_width * g.channels
             step = 4 * g.dilation_height * g.width * g.channels
@@ -106,24 +113,21 @@ def bind_depthwise(
 ) -> Bound:
     """The convolution with a filter per channel on one or two spatial axes; weights are (channels, 1, kernel...)."""
     channels = w.shape[0]
-    bias = np.zeros(-(-channels // LANES) * LANES, np.float32)
-    bias[:channels] = 0 if b is None else b
-    block = positions_at_once(where)
-    row = WindowRow(block, where.kernel[-1], where.strides[-1], where.dilations[-1], channels < LANES)
+    row = window_row(where, channels)
     return Bound(
         _convolver(row),
         (
             Pool(),
             Input(0, flat=True),
             prepared(w, taps_first),
-            bias,
+            padded_bias(b, channels).reshape(-1),
             residual,
             Output(flat=True),
             x.shape[0],
             geometry(where, channels),
             finish(e, isinstance(residual, Input)),
             np.zeros(LANES, np.float32),
-            Scratch((block * LANES,), per_thread=True),
+            Scratch((row.block * LANES,), per_thread=True),
         ),
         (ArraySpec((x.shape[0], *where.output, channels), FLOAT32),),
     )

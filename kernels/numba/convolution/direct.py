@@ -8,9 +8,9 @@ import numpy as np
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.geometry import Windows
-from onnxlite.kernels.numba.convolution.channels_last import Padding, Patches, pad_rows, patches
+from onnxlite.kernels.numba.convolution.channels_last import Padding, Patches, pad_image, patches
 from onnxlite.kernels.numba.convolution.finish import apply_rest, finish
-from onnxlite.kernels.numba.convolution.patch_product import multiply_patches, pack_filters, pad_bias
+from onnxlite.kernels.numba.convolution.patch_product import multiply_patches, pack_filters, padded_bias
 from onnxlite.kernels.numba.machine.jit import jit
 from onnxlite.kernels.numba.machine.memory import address
 from onnxlite.kernels.numba.machine.simd import LANES, TILE_COLUMNS, TILE_ROWS
@@ -113,9 +113,7 @@ def convolve(  # type: ignore[no-untyped-def]
     for image in range(images):
         target = image * layer.positions * layer.groups * layer.filters
         if padded.size > 0:
-            rows = padding.padded_depth * padding.padded_height
-            piece = max(1, 16384 // (padding.padded_width * padding.channels))
-            parallel_for(pool, pad_rows, (x, image * image_size, padding, np.float32(0), padded), rows, piece)
+            pad_image(pool, x, image * image_size, padding, np.float32(0), padded)
         source = padded if padded.size > 0 else x[image * image_size : (image + 1) * image_size]
         arguments = (source, starts, taps, weights, y, target, bias, residual, layer, f, spare, own, own_starts)
         parallel_for(pool, convolve_pieces, arguments, pieces, 1)
@@ -140,7 +138,7 @@ def bind_convolution(
             Pool(),
             Input(0, flat=True),
             prepared(w, pack_filters, groups),
-            pad_bias(np.zeros(w.shape[0], np.float32) if b is None else b, groups),
+            padded_bias(b, w.shape[0], groups),
             residual,
             Output(flat=True),
             x.shape[0],

@@ -43,11 +43,12 @@ def pack_filters(w: Array, groups: int) -> Array:
     return np.concatenate(panels, axis=1)
 
 
-def pad_bias(b: Array, groups: int) -> Array:
-    """The bias (filters,) with zeros up to whole panels for each group, shape (groups, n)."""
-    filters = b.size // groups
-    padded = np.zeros((groups, -(-filters // TILE_COLUMNS) * TILE_COLUMNS), np.float32)
-    padded[:, :filters] = b.reshape(groups, filters)
+def padded_bias(b: Array | None, filters: int, groups: int = 1) -> Array:
+    """The bias (filters,), or zeros, with zeros up to whole panels for each group, shape (groups, n)."""
+    own = filters // groups
+    padded = np.zeros((groups, -(-own // TILE_COLUMNS) * TILE_COLUMNS), np.float32)
+    if b is not None:
+        padded[:, :own] = b.reshape(groups, own)
     return padded
 
 

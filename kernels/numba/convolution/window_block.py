@@ -39,10 +39,11 @@ class WindowRow(NamedTuple):
 _BLOCKS = (8, 7, 4)
 
 
-def positions_at_once(where: Windows) -> int:
-    """The number of neighbouring positions to compute at once that leaves the fewest unused."""
+def window_row(where: Windows, channels: int) -> WindowRow:
+    """The kind of windows on an image; as many positions at once as leave the fewest unused."""
     width = where.output[-1]
-    return min(_BLOCKS, key=lambda block: -(-width // block) * block)
+    block = min(_BLOCKS, key=lambda block: -(-width // block) * block)
+    return WindowRow(block, where.kernel[-1], where.strides[-1], where.dilations[-1], channels < LANES)
 
 
 def window_block(row: WindowRow) -> Any:
@@ -118,6 +119,15 @@ def columns_of_windows(
     return found
 
 
+def read_column(code: VectorCode, line: Any, shift: Any, inside: Any, outside: Any, lanes: Any) -> Any:
+    """The channels of a column of a row, or what lies at ``outside``; ``lanes`` of them are read, None: all."""
+    builder = code.builder
+    pointer = builder.inttoptr(builder.select(inside, builder.add(line, shift), outside), _FLOATS)
+    if lanes is None:
+        return code.load(pointer, _constant(0))
+    return code.load_some(pointer, _constant(0), lanes, ir.Constant(code.vector, [0.0] * LANES))
+
+
 def _window_sums(
     code: VectorCode,
     row: WindowRow,
@@ -147,10 +157,7 @@ def _window_sums(
     ]
     results = list(sums)
     for distance, (shift, inside) in columns.items():
-        pointer = builder.inttoptr(builder.select(inside, builder.add(line, shift), zeros), _FLOATS)
-        nothing = ir.Constant(code.vector, [0.0] * LANES)
-        some = lanes is not None
-        value = code.load_some(pointer, _constant(0), lanes, nothing) if some else code.load(pointer, _constant(0))
+        value = read_column(code, line, shift, inside, zeros, lanes)
         for position in range(row.block):
             tap, rest = divmod(distance - position * row.stride, row.dilation)
             if rest == 0 and 0 <= tap < row.taps:

@@ -14,10 +14,10 @@ import numpy as np
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.geometry import Windows
-from onnxlite.kernels.numba.convolution.channels_last import Padding, pad_rows
+from onnxlite.kernels.numba.convolution.channels_last import Padding, pad_image
 from onnxlite.kernels.numba.convolution.finish import apply_rest, finish
 from onnxlite.kernels.numba.convolution.patch import ADD_RESIDUAL, ADD_RESIDUAL_LAST
-from onnxlite.kernels.numba.convolution.patch_product import multiply_patches, pack_filters, pad_bias
+from onnxlite.kernels.numba.convolution.patch_product import multiply_patches, pack_filters, padded_bias
 from onnxlite.kernels.numba.convolution.winograd_exact import (
     any_seen,
     convolve_exactly,
@@ -233,10 +233,7 @@ def winograd(  # type: ignore[no-untyped-def]
     panels = -(-g.filters // TILE_COLUMNS)
     image_size = padding.height * padding.width * padding.channels
     for image in range(images):
-        part = max(1, 16384 // (padding.padded_width * padding.channels))
-        parallel_for(
-            pool, pad_rows, (x, image * image_size, padding, np.float32(0), padded), padding.padded_height, part
-        )
+        pad_image(pool, x, image * image_size, padding, np.float32(0), padded)
         target = image * g.output_height * g.output_width * g.filters
         notes[:] = 0
         if own:
@@ -294,7 +291,7 @@ def bind_winograd(
             Pool(),
             Input(0, flat=True),
             prepared(w, transformed_weights, size),
-            pad_bias(np.zeros(filters, np.float32) if b is None else b, 1).reshape(-1),
+            padded_bias(b, filters).reshape(-1),
             residual,
             Output(flat=True),
             x.shape[0],

@@ -13,8 +13,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from onnxlite.kernels.numba.convolution.patch import rows_of_tile
-from onnxlite.kernels.numba.convolution.window_block import WindowRow, columns_of_windows
-from onnxlite.kernels.numba.machine.simd import LANES
+from onnxlite.kernels.numba.convolution.window_block import WindowRow, columns_of_windows, read_column
 from onnxlite.kernels.numba.machine.vector_code import VectorCode, larger
 
 _INT = ir.IntType(64)
@@ -109,10 +108,7 @@ def _combined_rows(
     builder.position_at_end(body)
     following = {}
     for distance, (shift, inside) in columns.items():
-        pointer = builder.inttoptr(builder.select(inside, builder.add(line, shift), outside), _FLOATS)
-        some = lanes is not None
-        zeros = ir.Constant(code.vector, [0.0] * LANES)
-        value = code.load_some(pointer, _constant(0), lanes, zeros) if some else code.load(pointer, _constant(0))
+        value = read_column(code, line, shift, inside, outside, lanes)
         following[distance] = combine(code, results[distance], value)
     end = builder.block
     next_number, next_line = builder.add(number, _constant(1)), builder.add(line, row_step)

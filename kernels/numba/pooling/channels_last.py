@@ -8,7 +8,7 @@ import numpy as np
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.geometry import Windows, covered, windows
-from onnxlite.kernels.numba.convolution.channels_last import Padding, pad_rows, patches
+from onnxlite.kernels.numba.convolution.channels_last import Padding, pad_image, patches
 from onnxlite.kernels.numba.machine.jit import jit
 from onnxlite.kernels.numba.machine.simd import LANES, TILE_ROWS
 from onnxlite.kernels.numba.machine.threads import parallel_for
@@ -73,9 +73,7 @@ def pool_images(  # type: ignore[no-untyped-def]
     piece = max(1, _PIECE_WORK // (taps.size * channels))
     for image in range(images):
         if padded.size > 0:
-            rows = padding.padded_depth * padding.padded_height
-            part = max(1, 16384 // (padding.padded_width * padding.channels))
-            parallel_for(pool, pad_rows, (x, image * image_size, padding, fill, padded), rows, part)
+            pad_image(pool, x, image * image_size, padding, fill, padded)
         source = padded if padded.size > 0 else x[image * image_size : (image + 1) * image_size]
         target = image * positions * channels
         if weights.size > 0:

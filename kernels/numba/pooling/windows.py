@@ -9,8 +9,8 @@ import numpy as np
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.geometry import Windows
-from onnxlite.kernels.numba.convolution.depthwise import geometry
-from onnxlite.kernels.numba.convolution.window_block import WindowRow, positions_at_once
+from onnxlite.kernels.numba.convolution.depthwise import geometry, rows_inside
+from onnxlite.kernels.numba.convolution.window_block import WindowRow, window_row
 from onnxlite.kernels.numba.machine.jit import jit
 from onnxlite.kernels.numba.machine.memory import address
 from onnxlite.kernels.numba.machine.simd import LANES
@@ -35,8 +35,7 @@ def _pooler(row: WindowRow, maximum: bool) -> Any:
         """Some rows of the output of one image."""
         for line in range(start, stop):
             iy = line * g.stride_height - g.begin_height
-            top = max(0, -(iy // g.dilation_height))
-            bottom = max(top, min(g.kernel_height, (g.height - iy + g.dilation_height - 1) // g.dilation_height))
+            top, bottom = rows_inside(g, iy)
             source = image + (iy + top * g.dilation_height) * g.width * g.channels
             place = target + line * g.output_width * g.channels
             step = 4 * g.dilation_height * g.width * g.channels
@@ -74,8 +73,7 @@ def bind_windows(x: ArraySpec, where: Windows, weights: Array) -> Bound | None:
     if len(where.image) > 2:
         return None
     channels, maximum = x.shape[-1], weights.size == 0
-    block = positions_at_once(where)
-    row = WindowRow(block, where.kernel[-1], where.strides[-1], where.dilations[-1], channels < LANES)
+    row = window_row(where, channels)
     if row.taps > _MOST_COLUMNS or len(row.columns) > _MOST_COLUMNS:
         return None
     return Bound(
@@ -86,9 +84,9 @@ def bind_windows(x: ArraySpec, where: Windows, weights: Array) -> Bound | None:
             Output(flat=True),
             x.shape[0],
             geometry(where, channels),
-            np.concatenate([weights.reshape(-1), np.zeros(block, np.float32)]),
+            np.concatenate([weights.reshape(-1), np.zeros(row.block, np.float32)]),
             np.full(LANES, -np.inf if maximum else 0, np.float32),
-            Scratch((block * LANES,), per_thread=True),
+            Scratch((row.block * LANES,), per_thread=True),
         ),
         (ArraySpec((x.shape[0], *where.output, channels), FLOAT32),),
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from onnxlite.kernels.arrays import Array
 from onnxlite.kernels.numba.convolution.patch import ADD_RESIDUAL, ADD_RESIDUAL_LAST
-from onnxlite.kernels.numba.convolution.patch_product import multiply_patches, pack_filters, pad_bias, panel_width
+from onnxlite.kernels.numba.convolution.patch_product import multiply_patches, pack_filters, padded_bias, panel_width
 from onnxlite.kernels.numba.machine.jit import jit
 from onnxlite.kernels.numba.machine.memory import address
 from onnxlite.kernels.numba.machine.simd import HALF_ROWS, LANES, TILE_COLUMNS, TILE_ROWS
@@ -56,7 +56,9 @@ def product(
     spare = memory.array((TILE_ROWS * TILE_COLUMNS,), np.float32)
     image = memory.array(a.shape, np.float32, a)
     shifts = (
-        None if bias is None else memory.array((pad_bias(bias, 1).size,), np.float32, pad_bias(bias, 1).reshape(-1))
+        None
+        if bias is None
+        else memory.array((padded_bias(bias, columns).size,), np.float32, padded_bias(bias, columns).reshape(-1))
     )
     others = None
     if residual is not None:
